@@ -1,0 +1,1 @@
+"""The `apicache` command: each command parses, calls an engine, prints."""

@@ -1,0 +1,49 @@
+"""The root command: it finds the commands by their file names and imports only the one that runs."""
+
+import importlib
+import pkgutil
+from importlib.metadata import version as distribution_version
+from typing import Annotated
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from apicache_cli import commands
+
+
+class CommandFiles(TyperGroup):
+    """A group whose commands are the files of `apicache_cli.commands`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The commands' names, from the folder's file names."""
+        return sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name; only its own file is imported."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = importlib.import_module(f"{commands.__name__}.{cmd_name}")
+        single = typer.Typer(add_completion=False, rich_markup_mode=None)
+        single.command(name=cmd_name)(module.command)
+        return typer.main.get_command(single)
+
+
+app = typer.Typer(
+    cls=CommandFiles, no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+)
+
+
+def _print_version(value: bool) -> None:  # noqa: FBT001 - typer's callback signature
+    if value:
+        typer.echo(f"apicache {distribution_version('apicache-toolkit')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[  # noqa: ARG001 - handled by its callback
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """One trustworthy cache in front of a code base's external API calls: see, rewrite, warm, prove."""

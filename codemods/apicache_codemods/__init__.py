@@ -1,0 +1,1 @@
+"""Finding call sites of client libraries (`scan`) and rewriting them (`migrate`)."""

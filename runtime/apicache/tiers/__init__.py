@@ -1,0 +1,1 @@
+"""One file per tier: a store of entries."""

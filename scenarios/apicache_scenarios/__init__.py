@@ -1,0 +1,1 @@
+"""Scenario files, warming from them, and the load benchmark."""

@@ -2,14 +2,13 @@
 
 import importlib
 import pkgutil
-from importlib.metadata import version as distribution_version
 from typing import Annotated
 
 import click
 import typer
 from typer.core import TyperGroup
 
-from apicache_cli import commands
+from apicache_cli import __version__, commands
 
 
 class CommandFiles(TyperGroup):
@@ -25,7 +24,9 @@ class CommandFiles(TyperGroup):
             return None
         module = importlib.import_module(f"{commands.__name__}.{cmd_name}")
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
-        single.command(name=cmd_name)(module.command)
+        # Imported with a command only: it brings in the runtime, which `--version` does without.
+        guard = importlib.import_module("apicache_cli.guard")
+        single.command(name=cmd_name)(guard.guarded(module.command))
         return typer.main.get_command(single)
 
 
@@ -36,7 +37,7 @@ app = typer.Typer(
 
 def _print_version(value: bool) -> None:  # noqa: FBT001 - typer's callback signature
     if value:
-        typer.echo(f"apicache {distribution_version('apicache-toolkit')}")
+        typer.echo(f"apicache {__version__}")
         raise typer.Exit
 
 

@@ -1,0 +1,10 @@
+"""The adapter of httpx, https://www.python-httpx.org."""
+
+import httpx
+
+from apicache.httpx_family import HttpxFamily
+
+_family = HttpxFamily(httpx)
+identify = _family.identify
+snapshot = _family.snapshot
+replay = _family.replay

@@ -1,0 +1,233 @@
+"""What httpx and its forks share: identity of a request, and a response's stored form.
+
+Documentation: https://www.python-httpx.org/api/
+"""
+
+import datetime as dt
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any, Final
+
+from apicache.adapter import Identified, Snapshot, check_read_like
+from apicache.credentials import (
+    credential_parts,
+    sets_session_cookie,
+    split_headers,
+    without_credentials,
+)
+from apicache.errors import UnidentifiableError, UnstorableError
+from apicache.http_semantics import STORABLE_STATUSES, allowed_lifetime
+
+_VERBS: Final = ("get", "options", "head", "post", "put", "patch", "delete")
+_LIBRARIES: Final = ("httpx", "httpx2")
+_BODY_TYPES: Final = (type(None), bytes, str)
+_FORM_TYPES: Final = (type(None), dict)
+
+
+def library_of(client: object) -> ModuleType:
+    """The httpx-like library whose client this is; raises UnidentifiableError for any other object."""
+    for base in type(client).__mro__:
+        name = base.__module__.partition(".")[0]
+        if name in _LIBRARIES:
+            return sys.modules[name]
+    raise UnidentifiableError(f"its HTTP client is a {type(client).__name__}")
+
+
+def client_settings(library: ModuleType, client: Any) -> dict[str, Any]:
+    """What of a client's settings decides which server answers and how, beyond the request itself.
+
+    Raises UnidentifiableError where a setting can change the answer in ways that cannot be read off it.
+    """
+    if client.is_closed:
+        raise UnidentifiableError("its client is closed")
+    hooks = client.event_hooks
+    if hooks.get("request") or hooks.get("response"):
+        raise UnidentifiableError("its client has event hooks, which a hit would not run")
+    transports = {"": client._transport, **{str(k.pattern): v for k, v in client._mounts.items()}}  # noqa: SLF001 - no public reader
+    return {
+        "transports": {pattern: _route(library, transport) for pattern, transport in transports.items()},
+        "max_redirects": client.max_redirects,
+    }
+
+
+def auth_credentials(library: ModuleType, auth: Any) -> Any:
+    """The credential in an auth setting; raises UnidentifiableError for a scheme that cannot be read off."""
+    if auth is None:
+        return None
+    if type(auth) is library.BasicAuth:
+        return auth._auth_header  # noqa: SLF001 - no public reader
+    if isinstance(auth, tuple) and all(isinstance(part, str | bytes) for part in auth):
+        return list(auth)
+    raise UnidentifiableError(f"its auth is a {type(auth).__name__}; name whose answer it is with using(scope=...)")
+
+
+def _route(library: ModuleType, transport: Any) -> Any:
+    """Where a transport leads: None for straight to the host, the proxy's URL, or a refusal."""
+    if transport is None:
+        return None
+    kind = type(transport)
+    if kind in (library.HTTPTransport, library.AsyncHTTPTransport):
+        pool = transport._pool  # noqa: SLF001 - no public reader
+        uds, proxy, tls = pool._uds, pool._proxy, pool._ssl_context  # noqa: SLF001 - same
+    elif f"{kind.__module__}.{kind.__qualname__}" == "httpx_aiohttp.transport.AiohttpTransport":
+        uds, proxy, tls = transport.uds, transport.proxy, transport.ssl_context
+    else:
+        raise UnidentifiableError(f"its client has a {kind.__name__}, which may answer from anywhere")
+    if uds is not None:
+        raise UnidentifiableError("its client speaks to a Unix domain socket")
+    verifies = None if tls is None else int(getattr(tls, "verify_mode", 0))
+    return [None if proxy is None else str(getattr(proxy, "url", proxy)), verifies]
+
+
+class HttpxFamily:
+    """The three adapter functions for one library of the family."""
+
+    def __init__(self, library: ModuleType) -> None:
+        self._library = library
+        self._methods: dict[Any, str | None] = {library.request: None}
+        for verb in _VERBS:
+            self._methods[getattr(library, verb)] = verb.upper()
+        for kind in (library.Client, library.AsyncClient):
+            self._methods[kind.request] = None
+            for verb in _VERBS:
+                self._methods[getattr(kind, verb)] = verb.upper()
+
+    def identify(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Identified | None:
+        """The request that would be sent, with the client's settings merged in."""
+        plain = getattr(function, "__func__", function)
+        if plain not in self._methods:
+            return None
+        client = getattr(function, "__self__", None)
+        given = dict(_signature(plain).bind(*(() if client is None else (client,)), *args, **kwargs).arguments)
+        given.pop("self", None)
+        method = self._methods[plain] or str(given.pop("method"))
+        check_read_like(method)
+        _check_body(given)
+        if client is None:
+            return self._identify_bare(method, given)
+        self._check_own_methods(client)
+        return self._identify_on_client(client, method, given)
+
+    def _identify_on_client(self, client: Any, method: str, given: dict[str, Any]) -> Identified:
+        unset = self._library.USE_CLIENT_DEFAULT
+        auth, redirects = given.pop("auth", unset), given.pop("follow_redirects", unset)
+        request = client.build_request(method, given.pop("url"), **given)
+        settings = client_settings(self._library, client)
+        settings["follow_redirects"] = client.follow_redirects if redirects is unset else redirects
+        credentials = auth_credentials(self._library, client.auth if auth is unset else auth)
+        return self._identified(request, settings, [credentials, settings.pop("credentials", None)])
+
+    def _identify_bare(self, method: str, given: dict[str, Any]) -> Identified:
+        credentials = auth_credentials(self._library, given.pop("auth", None))
+        proxy, verify = given.pop("proxy", None), given.pop("verify", True)
+        if not isinstance(verify, bool | str) or not isinstance(proxy, str | None):
+            raise UnidentifiableError("its verify or proxy setting is an object that cannot be compared")
+        settings = {"proxy": proxy, "verify": verify, "follow_redirects": given.pop("follow_redirects", False)}
+        given.pop("timeout", None)
+        given.pop("trust_env", None)
+        request = self._library.Request(method, given.pop("url"), **given)
+        return self._identified(request, settings, credentials)
+
+    def _identified(self, request: Any, settings: dict[str, Any], credentials: Any) -> Identified:
+        headers, secret_headers = split_headers(request.headers.multi_items())
+        url = str(request.url)
+        return Identified(
+            label=f"{request.method} {request.url.host}",
+            parameters={
+                "library": self._library.__name__,
+                "method": request.method,
+                "url": without_credentials(url),
+                "headers": headers,
+                "body": request.read(),
+                "settings": settings,
+            },
+            credentials=[credential_parts(url), secret_headers, credentials],
+            context=request,
+        )
+
+    def _check_own_methods(self, client: Any) -> None:
+        """A subclass, or a test's patch, that sends in its own way cannot be read off its request."""
+        kind = type(client)
+        base = self._library.AsyncClient if isinstance(client, self._library.AsyncClient) else self._library.Client
+        for name in ("request", "send", "build_request"):
+            if getattr(kind, name) is not getattr(base, name) or name in vars(client):
+                raise UnidentifiableError(f"{kind.__name__} has its own {name}()")
+
+    def snapshot(self, response: Any) -> Snapshot | None:
+        """Status, headers, decoded body and history; the request stays behind."""
+        if type(response) is not self._library.Response:
+            return None
+        if not hasattr(response, "_content"):
+            raise UnstorableError("a response whose body has not been read")
+        chain = [*response.history, response]
+        cookies = [value for each in chain for value in each.headers.get_list("set-cookie")]
+        refusal = None
+        if response.status_code not in STORABLE_STATUSES:
+            refusal = f"status {response.status_code}"
+        elif sets_session_cookie(cookies):
+            refusal = "it sets a cookie, which a hit would not set"
+        return Snapshot(
+            data=_response_data(response),
+            refusal=refusal,
+            lifetime=allowed_lifetime(response.headers.multi_items()),
+        )
+
+    def replay(self, data: Any, context: Any) -> Any:
+        """A new response; its request is the caller's own, or one with the stored method and URL."""
+        return _restore(self._library, data, None if data["history"] else context)
+
+
+@functools.cache
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(function)
+
+
+def _check_body(given: Mapping[str, Any]) -> None:
+    """Refuse bodies that reading would consume, or whose encoding differs on each call (multipart boundaries)."""
+    if given.get("files"):
+        raise UnidentifiableError("it uploads files")
+    if given.get("extensions"):
+        raise UnidentifiableError("it has request extensions, which can change where it goes")
+    if not isinstance(given.get("content"), _BODY_TYPES) or not isinstance(
+        given.get("data"), (*_BODY_TYPES, *_FORM_TYPES)
+    ):
+        raise UnidentifiableError("its body is an iterator, which can be read only once")
+
+
+def _response_data(response: Any) -> dict[str, Any]:
+    elapsed = getattr(response, "_elapsed", None)
+    encoding = response.default_encoding
+    if not isinstance(encoding, str):
+        raise UnstorableError("a response whose default_encoding is a function")
+    return {
+        "status": response.status_code,
+        "headers": [list(pair) for pair in response.headers.raw if pair[0].lower() != b"set-cookie"],
+        "content": response.content,
+        "method": response.request.method,
+        "url": without_credentials(str(response.request.url)),
+        "elapsed": elapsed if isinstance(elapsed, dt.timedelta) else None,
+        "encoding": encoding,
+        "extensions": {k: v for k, v in response.extensions.items() if k in {"http_version", "reason_phrase"}},
+        "history": [_response_data(earlier) for earlier in response.history],
+    }
+
+
+def _restore(library: ModuleType, data: dict[str, Any], request: Any) -> Any:
+    response = library.Response(
+        data["status"],
+        content=data["content"],
+        request=request if request is not None else library.Request(data["method"], data["url"]),
+        extensions=data["extensions"],
+        default_encoding=data["encoding"],
+        history=[_restore(library, earlier, None) for earlier in data["history"]],
+    )
+    # Set afterwards: the constructor would decode the body, stored decoded, once more by its Content-Encoding.
+    response.headers = library.Headers([tuple(pair) for pair in data["headers"]])
+    if data["elapsed"] is not None:
+        response.elapsed = data["elapsed"]
+    return response

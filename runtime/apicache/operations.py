@@ -1,0 +1,99 @@
+"""Operations: named, registered kinds of call."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from apicache.errors import InputError, did_you_mean
+from apicache.policy import Policy
+
+_BY_NAME: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One registered function with its policy."""
+
+    name: str
+    function: Callable[..., Any]
+    signature: inspect.Signature
+    is_async: bool
+    policy: Policy
+    defaults: Mapping[str, Any]
+    names: frozenset[str]
+    required: frozenset[str]
+
+    def parameters(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The parameters with the signature's defaults filled in; raises TypeError like the call itself would."""
+        if given.keys() <= self.names and self.required <= given.keys():
+            return {**self.defaults, **given}
+        bound = self.signature.bind(**given)
+        bound.apply_defaults()
+        return bound.arguments
+
+
+def describe(name: str, function: Callable[..., Any], policy: Policy) -> Operation:
+    """The operation of a function; raises InputError for one that cannot be called by name and stored."""
+    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+        raise InputError(f"operation {name!r} is a generator; return a value")
+    signature = inspect.signature(function)
+    for parameter in signature.parameters.values():
+        if parameter.kind is inspect.Parameter.POSITIONAL_ONLY or parameter.name == "operation":
+            raise InputError(f"operation {name!r} cannot take its parameter {parameter.name!r} by name; rename it")
+    named = [parameter for parameter in signature.parameters.values() if parameter.kind in _BY_NAME]
+    empty = inspect.Parameter.empty
+    return Operation(
+        name=name,
+        function=function,
+        signature=signature,
+        is_async=inspect.iscoroutinefunction(function),
+        policy=policy,
+        defaults={parameter.name: parameter.default for parameter in named if parameter.default is not empty},
+        names=frozenset(parameter.name for parameter in named),
+        required=frozenset(parameter.name for parameter in named if parameter.default is empty),
+    )
+
+
+class OperationTable(Mapping[str, Operation]):
+    """The operations of one cache, by name."""
+
+    def __init__(self) -> None:
+        self._operations: dict[str, Operation] = {}
+
+    def register(self, operation: Operation) -> None:
+        """Add an operation; raises InputError when another function has its name."""
+        known = self._operations.get(operation.name)
+        if known is not None and _place(known.function) != _place(operation.function):
+            raise InputError(
+                f"operation {operation.name!r} is registered twice: in {_where(known.function)} and "
+                f"in {_where(operation.function)}; give one of them another name"
+            )
+        self._operations[operation.name] = operation
+
+    def find(self, name: str) -> Operation:
+        """The operation of that name; raises InputError naming the close ones."""
+        operation = self._operations.get(name)
+        if operation is None:
+            hint = did_you_mean(str(name), self._operations) or "none is registered: import the module that does it"
+            raise InputError(f"unknown operation {name!r}; {hint}")
+        return operation
+
+    def __getitem__(self, name: str) -> Operation:
+        return self._operations[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._operations)
+
+    def __len__(self) -> int:
+        return len(self._operations)
+
+
+def _place(function: Callable[..., Any]) -> object:
+    """The same for a function whose module was reloaded, or run as a script and imported as well."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return (code.co_filename, code.co_firstlineno) if code is not None else function
+
+
+def _where(function: Callable[..., Any]) -> str:
+    return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', repr(function))}"

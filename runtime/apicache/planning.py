@@ -1,0 +1,170 @@
+"""From a call as written to a plan: its policy, how to load it, and how to find its key."""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from apicache import adapters, identity
+from apicache.adapter import Adapter, Identified
+from apicache.errors import InputError, UnidentifiableError
+from apicache.operations import Operation
+from apicache.policy import Policy, policy_for
+
+
+class Plan:
+    """One call: how it is loaded, and, once `identify` has run, under which key it is looked up."""
+
+    __slots__ = ("_parts", "bypass", "context", "key", "label", "load", "policy")
+
+    def __init__(
+        self, label: str, policy: Policy, load: Callable[[], Any], parts: Callable[["Plan"], tuple[Any, Any]]
+    ) -> None:
+        self.label = label
+        """The operation's name in statistics and entries."""
+        self.policy = policy
+        self.load = load
+        """Makes the call: returns its result, or an awaitable of it."""
+        self._parts = parts
+        self.key: str | None = None
+        self.bypass: str | None = None
+        """Why there is no key."""
+        self.context: Any = None
+        """The adapter's view of the live call, for the replay."""
+
+    def identify(self) -> None:
+        """Set the key, or the reason why there is none. Not run at all while the cache is off."""
+        policy = self.policy
+        try:
+            parameters, credentials = self._parts(self)
+            self.key = identity.key_of(
+                operation=self.label,
+                version=policy.version,
+                namespace=policy.namespace,
+                scope=policy.scope,
+                credentials=credentials,
+                parameters=parameters,
+            )
+        except UnidentifiableError as error:
+            self.bypass = str(error)
+
+
+def plan_operation(operation: Operation, parameters: Mapping[str, Any], options: Mapping[str, Any]) -> Plan:
+    """The plan of a registered operation's call; raises TypeError for parameters it does not take."""
+    full = operation.parameters(parameters)
+
+    def parts(plan: Plan) -> tuple[Any, Any]:
+        return (full if plan.policy.key is None else _own_key(plan.policy.key, (), parameters)), None
+
+    load = functools.partial(operation.function, **parameters)
+    return Plan(operation.name, operation.policy.merged(options), load, parts)
+
+
+def plan_callable(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    operation: str | None,
+    options: Mapping[str, Any],
+) -> Plan:
+    """The plan of a wrapped call, identified by its library's adapter, or by name for a module-level function."""
+    target, all_args, all_kwargs = _without_partial(function, args, kwargs)
+
+    def parts(plan: Plan) -> tuple[Any, Any]:
+        if plan.policy.key is not None:
+            return _own_key(plan.policy.key, all_args, all_kwargs), None
+        adapter = adapters.of_callable(target)
+        identified = None if adapter is None else _ask(adapter, target, all_args, all_kwargs)
+        if identified is None:
+            return _by_name(target, all_args, all_kwargs, operation), None
+        plan.label = operation or identified.label
+        plan.context = identified.context
+        return identified.parameters, identified.credentials
+
+    label = operation or _readable_name(target)
+    return Plan(label, policy_for(operation or "", options), functools.partial(function, *args, **kwargs), parts)
+
+
+def plan_decorated(
+    function: Callable[..., Any],
+    prefix: str | None,
+    policy: Policy,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+) -> Plan:
+    """The plan of a call of a function decorated with `cached`."""
+
+    def parts(plan: Plan) -> tuple[Any, Any]:
+        if plan.policy.key is not None:
+            return {"function": _readable_name(function), **_own_key(plan.policy.key, args, kwargs)}, None
+        return _by_name(function, args, kwargs, prefix), None
+
+    return Plan(prefix or _readable_name(function), policy, functools.partial(function, *args, **kwargs), parts)
+
+
+def check_callable(given: object) -> None:
+    """Refuse what is not callable; raises InputError naming the form that was probably meant."""
+    if not callable(given):
+        hint = f"write operation={given!r}" if isinstance(given, str) else "give a callable"
+        raise InputError(f"cached_api_call was given a {type(given).__name__} as its first argument; {hint}")
+
+
+def _ask(
+    adapter: Adapter, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Identified | None:
+    """What the adapter knows of the call. Whatever goes wrong with odd arguments, the call itself shall say it."""
+    try:
+        return adapter.identify(function, args, kwargs)
+    except UnidentifiableError:
+        raise
+    except Exception as error:  # the library refuses these arguments: the direct call raises the same
+        raise UnidentifiableError(f"its arguments are refused ({type(error).__name__})") from error
+
+
+def _own_key(key: str | Callable[..., object], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    return {"key": key(*args, **kwargs) if callable(key) else key}
+
+
+def _without_partial(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]:
+    while isinstance(function, functools.partial):
+        args, kwargs, function = (*function.args, *args), {**function.keywords, **kwargs}, function.func
+    return function, args, kwargs
+
+
+def _by_name(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], operation: str | None
+) -> dict[str, Any]:
+    """Identity by qualified name and arguments, with defaults filled in.
+
+    A bound method, closure or callable object has state beyond its arguments: it needs an operation's name or a key.
+    """
+    plain = inspect.unwrap(function)
+    name = identity.function_name(plain)
+    stateful = name is None or not inspect.isroutine(plain) or not _is_module(getattr(plain, "__self__", None))
+    if stateful and operation is None:
+        raise UnidentifiableError("it is not a module-level function; give using(operation=...) or using(key=...)")
+    named = name or _readable_name(plain)
+    try:
+        bound = _signature(function).bind(*args, **kwargs)
+    except (TypeError, ValueError):
+        # Wrong arguments: the call raises its own TypeError. A builtin without a signature is compared as called.
+        return {"function": named, "args": list(args), "kwargs": dict(kwargs)}
+    bound.apply_defaults()
+    return {"function": named, **{f"argument {key}": value for key, value in bound.arguments.items()}}
+
+
+def _is_module(owner: object) -> bool:
+    """Whether nothing, or only a module (as for builtin functions), is bound."""
+    return owner is None or inspect.ismodule(owner)
+
+
+def _readable_name(function: Callable[..., Any]) -> str:
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    return f"{getattr(function, '__module__', None) or type(function).__module__}.{name}"
+
+
+@functools.lru_cache(maxsize=1024)
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(function)

@@ -1,0 +1,96 @@
+"""What a tier is, and the stack of tiers that a cache reads through."""
+
+import functools
+import logging
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Protocol, TypeVar
+
+from apicache.entry import Entry, Freshness, decide
+
+_T = TypeVar("_T")
+_log = logging.getLogger("apicache")
+
+
+class Tier(Protocol):
+    """One store of entries. It may raise anything: the stack turns a failure into a miss."""
+
+    name: ClassVar[str]
+    blocking: ClassVar[bool]
+    """True when it does I/O: async callers then reach it from a worker thread."""
+
+    def get(self, key: str, /) -> Entry | None:
+        """The entry, whether fresh or not; None for none."""
+
+    def set(self, key: str, entry: Entry, now: float, /) -> None:
+        """Store an entry at time `now`."""
+
+    def delete(self, key: str, /) -> None:
+        """Forget one entry."""
+
+    def clear(self) -> None:
+        """Forget all entries."""
+
+    def close(self) -> None:
+        """Release what is held open; a later use opens it again."""
+
+
+class TierStack:
+    """Tiers from the nearest to the farthest; a farther tier's entry is copied into the nearer ones.
+
+    An entry carries its own absolute expiry, so a promoted one never lives longer than the one it was copied from.
+    """
+
+    def __init__(self, tiers: Sequence[Tier], on_error: Callable[[str], None]) -> None:
+        self.near = tuple(tier for tier in tiers if not tier.blocking)
+        self.far = tuple(tier for tier in tiers if tier.blocking)
+        self._on_error = on_error
+        self._reported: set[str] = set()
+
+    def get_near(self, key: str, now: float) -> tuple[Entry, str] | None:
+        """A fresh entry from the tiers that answer without I/O, with the tier's name."""
+        for tier in self.near:
+            entry = self._guarded(tier, functools.partial(tier.get, key))
+            if entry is not None and decide(entry, now) is Freshness.FRESH:
+                return entry, tier.name
+        return None
+
+    def get_far(self, key: str, now: float) -> tuple[Entry, str] | None:
+        """A fresh entry from the tiers that do I/O; it is promoted to all nearer ones."""
+        for position, tier in enumerate(self.far):
+            entry = self._guarded(tier, functools.partial(tier.get, key))
+            if entry is not None and decide(entry, now) is Freshness.FRESH:
+                self._set((*self.near, *self.far[:position]), key, entry, now)
+                return entry, tier.name
+        return None
+
+    def set_near(self, key: str, entry: Entry, now: float) -> None:
+        """Store in the tiers that answer without I/O."""
+        self._set(self.near, key, entry, now)
+
+    def set_far(self, key: str, entry: Entry, now: float) -> None:
+        """Store in the tiers that do I/O."""
+        self._set(self.far, key, entry, now)
+
+    def clear(self) -> None:
+        """Forget every entry in every tier."""
+        for tier in (*self.near, *self.far):
+            self._guarded(tier, tier.clear)
+
+    def close(self) -> None:
+        """Release what the tiers hold open."""
+        for tier in (*self.near, *self.far):
+            self._guarded(tier, tier.close)
+
+    def _set(self, tiers: Sequence[Tier], key: str, entry: Entry, now: float) -> None:
+        for tier in tiers:
+            self._guarded(tier, functools.partial(tier.set, key, entry, now))
+
+    def _guarded(self, tier: Tier, action: Callable[[], _T]) -> _T | None:
+        try:
+            return action()
+        except Exception as error:  # noqa: BLE001 - the edge of a tier: whatever it raises, the call goes through
+            self._on_error(tier.name)
+            if tier.name not in self._reported:
+                self._reported.add(tier.name)
+                _log.warning("the %s tier failed (%s); calls go on without it", tier.name, type(error).__name__)
+            return None

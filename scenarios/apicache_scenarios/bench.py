@@ -15,8 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from apicache import UnifiedAPICache
-from apicache.errors import InputError
+from apicache import InputError, UnifiedAPICache
 from apicache_scenarios.arms import Arm, ArmReport, CachedArm, DirectArm, user_agent
 from apicache_scenarios.executors import Load, executor
 from apicache_scenarios.keys import ZIPF_EXPONENT, zipf_keys
@@ -25,8 +24,8 @@ from apicache_scenarios.upstream import DEFAULT_MEAN_MS, Upstream, running_upstr
 BLOCKS = 10
 """The key sequence is cut into this many blocks; each runs in both arms before the next begins."""
 
-OnProgress = Callable[[int, int], None]
-"""Called after each block with the requests done and the requests planned, both arms together."""
+OnProgress = Callable[[int], None]
+"""Called after each block with the requests done so far, both arms together."""
 
 
 class BenchSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +50,11 @@ class BenchSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise InputError(f"latency {self.latency_ms} ms is not usable; expected 0 or more")
         if self.url is not None and not _is_http(self.url):
             raise InputError(f"url {self.url!r} is not usable; expected http://HOST:PORT")
+
+    @property
+    def planned_requests(self) -> int:
+        """Requests of both arms together."""
+        return 2 * self.requests
 
 
 class BenchReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,7 +125,7 @@ class _Run:
                 finally:
                     arm.seconds += perf_counter() - started
                 done += len(block)
-                on_progress(done, 2 * len(keys))
+                on_progress(done)
         finally:
             for arm in self._arms.values():
                 await arm.aclose()
@@ -133,16 +137,23 @@ class _Run:
         else:
             calls = {name: arm.calls_sent for name, arm in self._arms.items()}
         cached, direct = (arm.report(calls[name], self._cache_state(name, folder)) for name, arm in self._arms.items())
-        per_request = {name: calls[name] / arm.issued if arm.issued else 0.0 for name, arm in self._arms.items()}
         return BenchReport(
             arms={"cached": cached, "direct": direct},
-            api_call_reduction=1 - per_request["cached"] / per_request["direct"] if per_request["direct"] else None,
+            api_call_reduction=self._api_call_reduction(cached, direct),
             speedup_p50=_ratio(direct.p50_ms, cached.p50_ms),
             speedup_hit_p50=_ratio(direct.p50_ms, cached.hit_p50_ms),
             calls_counted_by="upstream" if self._upstream else "client",
             interrupted=interrupted,
             environment=self._environment(),
         )
+
+    def _api_call_reduction(self, cached: ArmReport, direct: ArmReport) -> float | None:
+        """By calls per request: an interrupt leaves the arms with unequal numbers of requests."""
+        if cached.p50_ms is None or direct.p50_ms is None:  # an arm without one answer saves nothing
+            return None
+        cached_share = cached.upstream_calls / self._arms["cached"].issued
+        direct_share = direct.upstream_calls / self._arms["direct"].issued
+        return 1 - cached_share / direct_share
 
     def _cache_state(self, arm: str, folder: Path) -> dict[str, Any]:
         """Where the arm's cache started and ended; a run that silently starts warm would measure another thing."""

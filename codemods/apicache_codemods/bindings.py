@@ -1,0 +1,356 @@
+"""What binds a name: the kinds of binding, and the walk over a scope's statements that records them.
+
+Only statements are walked, never the inside of expressions (except for walruses, in modules that hold one): that
+keeps the resolver cheaper than parsing.
+"""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from apicache_codemods.scopes import Scope
+
+Position: TypeAlias = tuple[int, int]
+"""Line (1-based) and column (0-based, UTF-8 bytes), as `ast` counts."""
+Block: TypeAlias = tuple[tuple[int, int, int], ...]
+"""The branches a statement stands in, outermost first: (line and column of the compound statement, which branch)."""
+
+Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+Comprehension: TypeAlias = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+Definition: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+ScopeNode: TypeAlias = ast.Module | ast.ClassDef | Function | Comprehension
+
+START: Position = (0, 0)
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+COMPOUND = (
+    ast.If,
+    ast.For,
+    ast.AsyncFor,
+    ast.While,
+    ast.With,
+    ast.AsyncWith,
+    ast.Try,
+    ast.TryStar,
+    ast.Match,
+)
+LOOP_BODY = -1
+"""The branch number of a loop's body: what it binds late reaches its start again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """Bound to an expression's value; `unpack` are the indexes taken from it (`a, b = value` binds b by `(1,)`)."""
+
+    value: ast.expr
+    unpack: tuple[int, ...] = ()
+    annotation: ast.expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """Bound to what `with value as name` enters."""
+
+    value: ast.expr
+
+
+@dataclass(frozen=True, slots=True)
+class Annotated:
+    """Declared by annotation alone: `client: httpx.Client`."""
+
+    annotation: ast.expr
+
+
+@dataclass(frozen=True, slots=True)
+class Augmented:
+    """Changed in place: `url += "/users"`."""
+
+    target: ast.expr
+    operator: ast.operator
+    value: ast.expr
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """Imported: module `module` (with `level` leading dots), or its member `name`."""
+
+    module: str
+    level: int = 0
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Defined:
+    """A function or class definition."""
+
+    node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of a function; `index` counts positional ones, None for keyword-only, `*args` and `**kwargs`."""
+
+    name: str
+    index: int | None
+    annotation: ast.expr | None
+    default: ast.expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """Bound to something no resolver follows: a loop target, an exception, a pattern's capture."""
+
+
+Source: TypeAlias = Assigned | Entered | Annotated | Augmented | Imported | Defined | Parameter | Opaque
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Binding:
+    """One place where a name, or an attribute of a name, is bound; `scope` is where its expressions are evaluated."""
+
+    source: Source
+    node: ast.AST
+    scope: "Scope"
+    position: Position
+    block: Block
+
+
+@dataclass(slots=True, eq=False)
+class Names:
+    """What a scope's own statements bind, return and hold."""
+
+    bindings: dict[str, list[Binding]] = field(default_factory=dict)
+    attributes: dict[tuple[str, str], list[Binding]] = field(default_factory=dict)
+    """What is assigned to attributes of names: `self.client = ...` under `("self", "client")`."""
+    moved: dict[str, list[Binding]] = field(default_factory=dict)
+    """Bindings that `global` or `nonlocal` moves out of this scope."""
+    outward: dict[str, Literal["global", "nonlocal"]] = field(default_factory=dict)
+    stars: list[Imported] = field(default_factory=list)
+    returns: list[tuple[ast.expr, Block]] = field(default_factory=list)
+    yields: list[tuple[ast.expr, Block]] = field(default_factory=list)
+    definitions: list[tuple[Definition, Block]] = field(default_factory=list)
+
+
+def walk(scope: "Scope") -> Names:
+    """Everything the statements of `scope` bind; nested functions and classes are recorded, not entered."""
+    recorder = _Recorder(scope)
+    node = scope.node
+    if isinstance(node, COMPREHENSIONS):
+        for generator in node.generators:
+            recorder.target(generator.target, Opaque(), generator.target, ())
+    elif isinstance(node, ast.Lambda):
+        recorder.parameters(node.args)
+        recorder.names.returns.append((node.body, ()))
+    else:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            recorder.parameters(node.args)
+        recorder.statements(node.body)
+    return recorder.finish()
+
+
+def inner_blocks(statement: ast.stmt, block: Block) -> Iterator[tuple[list[ast.stmt], Block]]:
+    """The statement lists inside a compound statement, each with the branches it stands in.
+
+    A `with` body and a `finally` always run with their statement, so they stand in its own branches.
+    """
+    place = (statement.lineno, statement.col_offset)
+    match statement:
+        case ast.If():
+            yield statement.body, (*block, (*place, 0))
+            yield statement.orelse, (*block, (*place, 1))
+        case ast.For() | ast.AsyncFor() | ast.While():
+            yield statement.body, (*block, (*place, LOOP_BODY))
+            yield statement.orelse, (*block, (*place, 1))
+        case ast.With() | ast.AsyncWith():
+            yield statement.body, block
+        case ast.Try() | ast.TryStar():
+            yield statement.body, (*block, (*place, 0))
+            yield statement.orelse, (*block, (*place, 1))
+            yield statement.finalbody, block
+            for branch, handler in enumerate(statement.handlers, start=2):
+                yield handler.body, (*block, (*place, branch))
+        case ast.Match():
+            for branch, case in enumerate(statement.cases):
+                yield case.body, (*block, (*place, branch))
+        case _:
+            return
+
+
+class _Recorder:
+    """Records the bindings of one scope; `finish` sorts them and moves those declared `global` or `nonlocal`."""
+
+    def __init__(self, scope: "Scope") -> None:
+        self.scope = scope
+        self.names = Names()
+
+    def finish(self) -> Names:
+        names = self.names
+        for bindings in names.bindings.values():
+            if len(bindings) > 1:
+                bindings.sort(key=lambda binding: binding.position)
+        for name in names.outward:
+            moved = names.bindings.pop(name, None)
+            if moved is not None:
+                names.moved[name] = moved
+        return names
+
+    def statements(self, body: list[ast.stmt]) -> None:
+        # A stack, not recursion: an `elif` chain nests as deep as it is long.
+        waiting: list[tuple[list[ast.stmt], Block]] = [(body, ())]
+        while waiting:
+            block_body, block = waiting.pop()
+            for statement in block_body:
+                self.statement(statement, block)
+                if isinstance(statement, COMPOUND):
+                    waiting.extend(inner_blocks(statement, block))
+                if self.scope.traits.walrus:
+                    self.walruses(statement, block)
+
+    def bind(self, name: str, source: Source, node: ast.AST, position: Position, block: Block) -> None:
+        self.names.bindings.setdefault(name, []).append(Binding(source, node, self.scope, position, block))
+
+    def parameters(self, arguments: ast.arguments) -> None:
+        positional = [*arguments.posonlyargs, *arguments.args]
+        defaults = [None] * (len(positional) - len(arguments.defaults)) + list(arguments.defaults)
+        for index, (argument, default) in enumerate(zip(positional, defaults, strict=True)):
+            source = Parameter(argument.arg, index, argument.annotation, default)
+            self.bind(argument.arg, source, argument, START, ())
+        for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+            self.bind(argument.arg, Parameter(argument.arg, None, argument.annotation, default), argument, START, ())
+        for rest in (arguments.vararg, arguments.kwarg):
+            if rest is not None:
+                self.bind(rest.arg, Opaque(), rest, START, ())
+
+    def target(self, target: ast.expr, source: Source, node: ast.AST, block: Block) -> None:
+        """Bind a target: a name, an attribute of a name, or a tuple of targets."""
+        position = _end(node)
+        match target:
+            case ast.Name(id=name):
+                self.bind(name, source, node, position, block)
+            case ast.Attribute(value=ast.Name(id=holder), attr=attribute):
+                binding = Binding(source, node, self.scope, position, block)
+                self.names.attributes.setdefault((holder, attribute), []).append(binding)
+            case ast.Tuple(elts=elements) | ast.List(elts=elements):
+                starred = next((i for i, each in enumerate(elements) if isinstance(each, ast.Starred)), len(elements))
+                for index, element in enumerate(elements):
+                    self.target(element, _part(source, index) if index < starred else Opaque(), node, block)
+            case ast.Starred(value=inner):
+                self.target(inner, Opaque(), node, block)
+            case _:
+                return
+
+    def statement(self, statement: ast.stmt, block: Block) -> None:  # noqa: C901 - one row per kind of statement
+        match statement:
+            case ast.Assign():
+                for target in statement.targets:
+                    self.target(target, Assigned(statement.value), statement, block)
+                self.yielded(statement.value, block)
+            case ast.AnnAssign(value=None):
+                self.target(statement.target, Annotated(statement.annotation), statement, block)
+            case ast.AnnAssign(value=ast.expr() as value):
+                source = Assigned(value, annotation=statement.annotation)
+                self.target(statement.target, source, statement, block)
+            case ast.AugAssign():
+                source_of = Augmented(statement.target, statement.op, statement.value)
+                self.target(statement.target, source_of, statement, block)
+            case ast.Import():
+                self.imports(statement, block)
+            case ast.ImportFrom():
+                self.members(statement, block)
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                position = (statement.lineno, statement.col_offset)
+                self.bind(statement.name, Defined(statement), statement, position, block)
+                self.names.definitions.append((statement, block))
+            case ast.Return(value=ast.expr() as value):
+                self.names.returns.append((value, block))
+            case ast.Expr(value=value):
+                self.yielded(value, block)
+            case ast.Global() | ast.Nonlocal():
+                kind: Literal["global", "nonlocal"] = "global" if isinstance(statement, ast.Global) else "nonlocal"
+                self.names.outward.update(dict.fromkeys(statement.names, kind))
+            case _:
+                self.compound(statement, block)
+
+    def compound(self, statement: ast.stmt, block: Block) -> None:
+        match statement:
+            case ast.With() | ast.AsyncWith():
+                for item in statement.items:
+                    if item.optional_vars is not None:
+                        self.entered(item, item.optional_vars, statement, block)
+            case ast.For() | ast.AsyncFor():
+                inside = (*block, (statement.lineno, statement.col_offset, LOOP_BODY))
+                self.target(statement.target, Opaque(), statement.target, inside)
+            case ast.Try() | ast.TryStar():
+                for handler in statement.handlers:
+                    if handler.name is not None:
+                        self.bind(handler.name, Opaque(), handler, (handler.lineno, handler.col_offset), block)
+            case ast.Match():
+                for case in statement.cases:
+                    self.captures(case.pattern, block)
+            case _:
+                return
+
+    def entered(self, item: ast.withitem, target: ast.expr, statement: ast.With | ast.AsyncWith, block: Block) -> None:
+        position = _end(target)
+        source = Entered(item.context_expr)
+        match target:
+            case ast.Name(id=name):
+                self.bind(name, source, statement, position, block)
+            case ast.Attribute(value=ast.Name(id=holder), attr=attribute):
+                binding = Binding(source, statement, self.scope, position, block)
+                self.names.attributes.setdefault((holder, attribute), []).append(binding)
+            case _:
+                self.target(target, Opaque(), target, block)
+
+    def captures(self, pattern: ast.pattern, block: Block) -> None:
+        for node in ast.walk(pattern):
+            name = getattr(node, "rest", None) if isinstance(node, ast.MatchMapping) else getattr(node, "name", None)
+            if isinstance(name, str):
+                self.bind(name, Opaque(), node, (pattern.lineno, pattern.col_offset), block)
+
+    def imports(self, statement: ast.Import, block: Block) -> None:
+        position = (statement.lineno, statement.col_offset)
+        for alias in statement.names:
+            if alias.asname is None:
+                top = alias.name.partition(".")[0]
+                self.bind(top, Imported(top), statement, position, block)
+            else:
+                self.bind(alias.asname, Imported(alias.name), statement, position, block)
+
+    def members(self, statement: ast.ImportFrom, block: Block) -> None:
+        position = (statement.lineno, statement.col_offset)
+        module = statement.module or ""
+        for alias in statement.names:
+            if alias.name == "*":
+                self.names.stars.append(Imported(module, statement.level))
+            else:
+                source = Imported(module, statement.level, alias.name)
+                self.bind(alias.asname or alias.name, source, statement, position, block)
+
+    def yielded(self, value: ast.expr, block: Block) -> None:
+        if isinstance(value, ast.Yield) and value.value is not None:
+            self.names.yields.append((value.value, block))
+
+    def walruses(self, statement: ast.stmt, block: Block) -> None:
+        waiting: list[ast.AST] = [
+            part
+            for part in ast.iter_child_nodes(statement)
+            if isinstance(part, ast.expr | ast.withitem | ast.match_case)
+        ]
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, ast.NamedExpr):
+                self.target(node.target, Assigned(node.value), node, block)
+            if not isinstance(node, ast.Lambda | ast.stmt):
+                waiting.extend(ast.iter_child_nodes(node))
+
+
+def _part(source: Source, index: int) -> Source:
+    return Assigned(source.value, (*source.unpack, index)) if isinstance(source, Assigned) else Opaque()
+
+
+def _end(node: ast.AST) -> Position:
+    """Where a node ends: its own right side must not see what it binds."""
+    end_line, end_column = getattr(node, "end_lineno", None), getattr(node, "end_col_offset", None)
+    return (end_line, end_column) if end_line is not None and end_column is not None else START

@@ -1,0 +1,147 @@
+"""The scanned project: its modules, parsed when first asked for, and where its imports lead.
+
+A module is known by its *location*: the absolute path without `.py` or `/__init__.py`, so `app/clients.py` and
+`app/clients/__init__.py` both lie at `app/clients`.
+"""
+
+import ast
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+
+from apicache_codemods.files import SourceFile
+from apicache_codemods.model import SkippedFile
+from apicache_codemods.scopes import Scope, Traits
+from apicache_codemods.syntax import parse
+
+_PACKAGE = "/__init__"
+
+
+class Module:
+    """One parsed file: its text, its tree, the scope of its top level."""
+
+    def __init__(self, source: SourceFile, location: str, tree: ast.Module) -> None:
+        self.source = source
+        self.location = location
+        self.tree = tree
+
+    @property
+    def path(self) -> str:
+        """The path as reports name it."""
+        return self.source.path
+
+    @property
+    def is_package(self) -> bool:
+        """Whether the file is a package's `__init__.py`."""
+        return self.source.absolute.endswith(f"{_PACKAGE}.py")
+
+    @cached_property
+    def scope(self) -> Scope:
+        """The scope of the module's top level."""
+        text = self.source.text
+        traits = Traits(walrus=":=" in text, moves_global="global " in text, moves_nonlocal="nonlocal " in text)
+        return Scope(self.tree, None, owner=self.location, traits=traits)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The text's lines as `ast` numbers them: only a line feed ends one."""
+        return self.source.text.split("\n")
+
+    def column(self, line: int, offset: int) -> int:
+        """The column in characters of a UTF-8 byte `offset` in a 1-based `line`."""
+        text = self.lines[line - 1]
+        return offset if text.isascii() else len(text.encode()[:offset].decode(errors="replace"))
+
+    def segment(self, node: ast.expr) -> str:
+        """An expression as written, on one line."""
+        if node.end_lineno == node.lineno and node.end_col_offset is not None:
+            start, end = (self.column(node.lineno, offset) for offset in (node.col_offset, node.end_col_offset))
+            return self.lines[node.lineno - 1][start:end]
+        return ast.unparse(node)
+
+
+class Project:
+    """The modules of a scan. `libraries` are import names that always mean the library, never a file of the project."""
+
+    def __init__(self, sources: Iterable[SourceFile], libraries: Iterable[str]) -> None:
+        self.sources: Mapping[str, SourceFile] = {_location(source.absolute): source for source in sources}
+        self.libraries = frozenset(libraries)
+        self.failed: dict[str, SkippedFile] = {}
+        self._modules: dict[str, Module | None] = {}
+        self._folders = {folder for location in self.sources for folder in _parents(location)}
+        self._packages = {loc for loc, source in self.sources.items() if source.absolute.endswith(f"{_PACKAGE}.py")}
+        self._search: dict[str, tuple[str, ...]] = {}
+        self._found: dict[tuple[str, str], str | None] = {}
+
+    def module(self, location: str) -> Module | None:
+        """The module at a location; None for a folder without one and for a file that does not parse."""
+        if location not in self._modules:
+            self._modules[location] = self._parse(location)
+        return self._modules[location]
+
+    def _parse(self, location: str) -> Module | None:
+        source = self.sources.get(location)
+        if source is None:
+            return None
+        tree = parse(source.text, source.path)
+        if isinstance(tree, SkippedFile):
+            self.failed[location] = tree
+            return None
+        return Module(source, location, tree)
+
+    def is_package(self, location: str) -> bool:
+        """Whether the module at a location is a package's `__init__.py`."""
+        return location in self._packages
+
+    def exists(self, location: str) -> bool:
+        """Whether the project has a module or a folder of modules at this location."""
+        return location in self.sources or location in self._folders
+
+    def find(self, dotted: str, level: int, importer: str) -> str | None:
+        """The location that an import in the module at `importer` leads to; None for one outside the project.
+
+        Absolute names are looked up like `sys.path` would: in the folder that holds the importer's outermost package,
+        then in the folders above it, and in a `src` folder beside each.
+        """
+        if level:
+            base = importer if self.is_package(importer) else posixpath.dirname(importer)
+            for _ in range(level - 1):
+                base = posixpath.dirname(base)
+            location = posixpath.join(base, *dotted.split(".")) if dotted else base
+            return location if self.exists(location) else None
+        top = dotted.partition(".")[0]
+        if top in self.libraries:
+            return None
+        folder = posixpath.dirname(importer)
+        key = (folder, dotted)
+        if key not in self._found:
+            self._found[key] = self._find_absolute(folder, top, dotted)
+        return self._found[key]
+
+    def _find_absolute(self, folder: str, top: str, dotted: str) -> str | None:
+        for base in self._search_path(folder):
+            if self.exists(posixpath.join(base, top)):
+                location = posixpath.join(base, *dotted.split("."))
+                if self.exists(location):
+                    return location
+        return None
+
+    def _search_path(self, folder: str) -> tuple[str, ...]:
+        if folder not in self._search:
+            base = folder
+            while base in self._packages:
+                base = posixpath.dirname(base)
+            bases = [base, *_parents(base)]
+            self._search[folder] = tuple(each for base in bases for each in (base, posixpath.join(base, "src")))
+        return self._search[folder]
+
+
+def _location(absolute: str) -> str:
+    return absolute.removesuffix(".py").removesuffix(_PACKAGE)
+
+
+def _parents(location: str) -> Iterator[str]:
+    parent = posixpath.dirname(location)
+    while parent != location:
+        yield parent
+        location, parent = parent, posixpath.dirname(parent)

@@ -1,0 +1,123 @@
+"""Texts that expressions build, as far as they are literal: f-strings, `+`, `%`, `str.format`, methods that trim."""
+
+import ast
+import re
+import string
+from collections.abc import Callable
+
+from apicache_codemods.endpoints import strip
+from apicache_codemods.values import HOLE, NOTHING, UNKNOWN, Text, Unknown, Value, exact, join, literal
+
+Evaluate = Callable[[ast.expr], Text]
+"""Gives the text of an expression where it stands, a hole when it has none."""
+
+_CONVERSION = re.compile(r"%(?:\((?P<name>\w+)\))?[#0\- +]*\d*(?:\.\d+)?(?P<kind>[diouxXeEfFgGcrsa%])")
+
+
+def constant(value: object) -> Value:
+    """The value of a literal constant: a text or number is a text, None is nothing."""
+    if isinstance(value, str):
+        return literal(value)
+    if value is None:
+        return NOTHING
+    return literal(str(value)) if isinstance(value, int | float) and not isinstance(value, bool) else UNKNOWN
+
+
+def formatted(node: ast.JoinedStr, text: Evaluate) -> Text:
+    """An f-string; a piece with a format or a conversion is a hole."""
+    parts = []
+    for piece in node.values:
+        if isinstance(piece, ast.Constant):
+            parts.append(literal(str(piece.value)))
+        elif isinstance(piece, ast.FormattedValue) and piece.format_spec is None and piece.conversion in {-1, ord("s")}:
+            parts.append(text(piece.value))
+        else:
+            parts.append(HOLE)
+    return join(*parts)
+
+
+def concatenated(node: ast.BinOp, text: Evaluate) -> Text:
+    """`a + b + c`; a loop over the left side, so that five thousand terms need no stack."""
+    terms = []
+    left: ast.expr = node
+    while isinstance(left, ast.BinOp) and isinstance(left.op, ast.Add):
+        terms.append(left.right)
+        left = left.left
+    return join(text(left), *(text(term) for term in reversed(terms)))
+
+
+def interpolated(template: Text, arguments: ast.expr, text: Evaluate) -> Text:
+    """`template % arguments`, for a literal template."""
+    known = exact(template)
+    if known is None:
+        return HOLE
+    positional = list(arguments.elts) if isinstance(arguments, ast.Tuple) else [arguments]
+    named = _keys(arguments) if isinstance(arguments, ast.Dict) else {}
+    parts, start = [], 0
+    for conversion in _CONVERSION.finditer(known):
+        parts.append(literal(known[start : conversion.start()]))
+        start = conversion.end()
+        if conversion["kind"] == "%":
+            parts.append(literal("%"))
+        elif conversion["name"]:
+            parts.append(text(named[conversion["name"]]) if conversion["name"] in named else HOLE)
+        else:
+            parts.append(text(positional.pop(0)) if positional and conversion["kind"] in "sd" else HOLE)
+    return join(*parts, literal(known[start:]))
+
+
+def _keys(node: ast.Dict) -> dict[str, ast.expr]:
+    return {
+        key.value: value
+        for key, value in zip(node.keys, node.values, strict=True)
+        if isinstance(key, ast.Constant) and isinstance(key.value, str)
+    }
+
+
+def method_result(receiver: Text, name: str, call: ast.Call, text: Evaluate) -> Value:
+    """What a method of `str` gives, for those that URLs are built with."""
+    match name:
+        case "format":
+            return _format(receiver, call, text)
+        case "strip" | "lstrip" | "rstrip":
+            characters = exact(text(call.args[0])) if call.args else None
+            if call.args and characters is None:
+                return UNKNOWN
+            return strip(receiver, characters, left=name != "rstrip", right=name != "lstrip")
+        case "lower" | "upper":
+            known = exact(receiver)
+            return UNKNOWN if known is None else literal(known.lower() if name == "lower" else known.upper())
+        case "__str__" | "encode" | "decode" | "unicode_string":
+            return receiver
+        case _:
+            return UNKNOWN
+
+
+def _format(template: Text, call: ast.Call, text: Evaluate) -> Text:
+    named = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
+    starred = any(isinstance(argument, ast.Starred) for argument in call.args)
+    pieces: list[Text] = []
+    automatic = 0
+    for part in template.parts:
+        if isinstance(part, Unknown):
+            pieces.append(Text((part,)))
+            continue
+        try:
+            fields = list(string.Formatter().parse(part))
+        except ValueError:
+            return HOLE
+        for before, name, spec, _ in fields:
+            pieces.append(literal(before))
+            if name is None:
+                continue
+            if name == "":
+                name, automatic = str(automatic), automatic + 1  # noqa: PLW2901 - an empty field counts on its own
+            filler = _argument(name, named, [] if starred else call.args)
+            pieces.append(text(filler) if filler is not None and not spec else HOLE)
+    return join(*pieces)
+
+
+def _argument(name: str, named: dict[str, ast.expr], positional: list[ast.expr]) -> ast.expr | None:
+    if name.isdigit():
+        return positional[int(name)] if int(name) < len(positional) else None
+    return named.get(name)

@@ -61,19 +61,21 @@ def _imported(module_name: str, directory: Path) -> ModuleType:
     except ModuleNotFoundError as error:
         missing = error.name or ""
         if module_name != missing and not module_name.startswith(f"{missing}."):
-            raise InputError(_import_failure(module_name, error)) from error
+            raise InputError(_import_failure(module_name, directory, error)) from error
         here = [path.stem for path in directory.glob("*") if path.suffix == ".py" or (path / "__init__.py").is_file()]
         known = suggestion(missing, here) if "." not in missing else ""
         raise InputError(f"no module {missing!r} for --app {module_name}, seen from {directory}{known}") from error
     except (Exception, SystemExit) as error:  # importing runs the application's own code, which may raise anything
-        raise InputError(_import_failure(module_name, error)) from error
+        raise InputError(_import_failure(module_name, directory, error)) from error
 
 
-def _import_failure(module_name: str, error: BaseException) -> str:
-    """What the application's module raised, and on which of its lines."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
+def _import_failure(module_name: str, directory: Path, error: BaseException) -> str:
+    """What the application's module raised, and the last of its own lines that led there."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).is_relative_to(directory)]
+    place = f" at {own[-1].filename}:{own[-1].lineno}" if own else ""
     cause = "".join(traceback.format_exception_only(error)).strip()
-    return f"importing {module_name!r} failed at {last.filename}:{last.lineno}: {cause}"
+    return f"importing {module_name!r} failed{place}: {cause}"
 
 
 def _cache_in(module: ModuleType, attribute: str) -> UnifiedAPICache:

@@ -97,9 +97,9 @@ def _text(path: Path, problems: Problems) -> str | None:
 
 
 def _syntax_message(error: MarkedYAMLError) -> str:
-    context = f" {error.context}" if error.context else ""
-    started = f" (from line {error.context_mark.line + 1})" if context and error.context_mark else ""
-    return f"not YAML: {error.problem}{context}{started}"
+    if not (error.context and error.context_mark):
+        return f"not YAML: {error.problem}"
+    return f"not YAML: {error.context} from line {error.context_mark.line + 1}: {error.problem}"
 
 
 class _Builder:

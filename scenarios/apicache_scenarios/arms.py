@@ -148,9 +148,9 @@ class CachedArm(Arm):
         finally:
             if running is None:
                 del self._under_way[prompt]
-        if not first.called_upstream or (running is not None and not waits):
-            return elapsed, "hit"
-        return elapsed, "coalesced" if waits else "miss"
+        if running is None:
+            return elapsed, "miss" if first.called_upstream else "hit"
+        return elapsed, "coalesced" if waits and first.called_upstream else "hit"
 
     async def _observed_completion(self, prompt: str) -> httpx.Response:
         first = self._under_way.get(prompt, _First())  # absent when an interrupt took its request away

@@ -1,6 +1,7 @@
 """Warming from scenario files: each scenario's call made once, through the application's own cache."""
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Literal
@@ -8,7 +9,10 @@ from typing import Literal
 import msgspec
 
 from apicache import InputError, UnifiedAPICache, WarmOutcome
+from apicache.credentials import REDACTED, without_credentials
 from apicache_scenarios.scenario import Scenario
+
+URL = re.compile(r"https?://[^\s'\"<>]+")
 
 OnProgress = Callable[[int], None]
 """Called as each scenario ends, with the number that have ended."""
@@ -100,8 +104,16 @@ def _entry(scenario: Scenario, outcome: WarmOutcome) -> WarmedEntry:
         key=outcome.key,
         status=outcome.status,
         seconds=outcome.seconds,
-        error=outcome.error,
+        error=None if outcome.error is None else URL.sub(_without_credentials, outcome.error),
         name=scenario.name,
         path=scenario.path.as_posix(),
         line=scenario.line,
     )
+
+
+def _without_credentials(url: re.Match[str]) -> str:
+    """Client libraries quote the URL in their errors, an API key in its query included."""
+    try:
+        return without_credentials(url[0])
+    except ValueError:  # urlsplit refuses some malformed hosts
+        return REDACTED

@@ -1,3 +1,4 @@
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,8 @@ def with_operations(cache, calls):
         calls.append(prompt)
         if prompt == "bad":
             raise ValueError("refused by the provider")
+        if prompt.startswith("http"):
+            raise ValueError(f"no answer from '{prompt}'")
         return {"answer": prompt}
 
     return cache
@@ -62,6 +65,18 @@ def test_a_failing_call_is_reported_and_stops_nothing(cache, calls):
     assert statuses(warm(cache, "bad")) == ["failed"], "an error is not stored"
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://api.example.com/v1?api_key=sk-1&page=2", "https://api.example.com/v1?api_key=REDACTED&page=2"),
+        ("https://user:sk-1@api.example.com/v1", "https://api.example.com/v1"),
+        ("https://[sk-1", "REDACTED"),
+    ],
+)
+def test_an_error_never_shows_a_credential_of_the_url(cache, url, shown):
+    assert warm(cache, url).entries[0].error == f"ValueError: no answer from '{shown}'"
+
+
 def test_the_summary_counts_every_outcome(cache):
     warm(cache, "a")
     summary = warm(cache, "a", "b", "bad").summary
@@ -71,8 +86,6 @@ def test_the_summary_counts_every_outcome(cache):
 
 def test_what_the_application_asks_then_is_a_hit(cache, calls):
     warm(cache, "a")
-    import asyncio
-
     answer = asyncio.run(cache.cached_api_call(operation="completion", prompt="a"))
     assert answer == {"answer": "a"}
     assert calls == ["a"]

@@ -2,9 +2,8 @@
 
 import importlib
 import pkgutil
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -14,11 +13,11 @@ from apicache_cli import __version__, commands
 class CommandFiles(TyperGroup):
     """A group whose commands are the files of `apicache_cli.commands`."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the base class's signature
         """The commands' names, from the folder's file names."""
         return sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of that name; only its own file is imported."""
         if cmd_name not in self.list_commands(ctx):
             return None
@@ -43,7 +42,8 @@ def _print_version(value: bool) -> None:  # noqa: FBT001 - typer's callback sign
 
 @app.callback()
 def root(
-    version: Annotated[  # noqa: ARG001 - handled by its callback
+    *,
+    version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:

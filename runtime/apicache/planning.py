@@ -3,13 +3,15 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apicache import adapters, identity
-from apicache.adapter import Adapter, Identified
 from apicache.errors import InputError, UnidentifiableError
 from apicache.operations import Operation
 from apicache.policy import Policy, policy_for
+
+if TYPE_CHECKING:
+    from apicache.adapter import Adapter, Identified
 
 
 class Plan:
@@ -110,8 +112,8 @@ def check_callable(given: object) -> None:
 
 
 def _ask(
-    adapter: Adapter, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> Identified | None:
+    adapter: "Adapter", function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> "Identified | None":
     """What the adapter knows of the call. Whatever goes wrong with odd arguments, the call itself shall say it."""
     try:
         return adapter.identify(function, args, kwargs)

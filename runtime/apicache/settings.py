@@ -33,7 +33,8 @@ def project_table(file: Path | None) -> Mapping[str, Any]:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{file} cannot be read: {error}") from error
-    table = document.get("tool", {}).get("apicache", {})
+    tools = document.get("tool", {})
+    table = tools.get("apicache", {}) if isinstance(tools, dict) else None
     if not isinstance(table, dict):
         raise InputError(f"{file}: [tool.apicache] is not a table")
     return table

@@ -2,27 +2,29 @@
 
 import functools
 import importlib
-import pkgutil
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from apicache.adapter import Adapter
+if TYPE_CHECKING:
+    from apicache.adapter import Adapter
 
 
 @functools.cache
 def known() -> frozenset[str]:
     """The names of the libraries that have an adapter."""
+    import pkgutil  # noqa: PLC0415 - needed once the first call is made, not by `import apicache`
+
     return frozenset(module.name for module in pkgutil.iter_modules(__path__))
 
 
-def named(name: str) -> Adapter:
+def named(name: str) -> "Adapter":
     """The adapter of that name; raises LookupError for one that does not exist here."""
     if name not in known():
         raise LookupError(f"no adapter {name!r}; known: {', '.join(sorted(known()))}")
     return cast("Adapter", importlib.import_module(f"{__name__}.{name}"))
 
 
-def of_callable(function: Callable[..., Any]) -> Adapter | None:
+def of_callable(function: Callable[..., Any]) -> "Adapter | None":
     """The adapter of the library that `function`, or the object it is bound to, comes from."""
     owner = getattr(function, "__self__", None)
     if owner is not None and not isinstance(owner, type):
@@ -31,7 +33,7 @@ def of_callable(function: Callable[..., Any]) -> Adapter | None:
 
 
 @functools.lru_cache(maxsize=1024)
-def of_type(kind: type) -> Adapter | None:
+def of_type(kind: type) -> "Adapter | None":
     """The adapter of the library that the class, or one of its bases, comes from."""
     for base in kind.__mro__:
         adapter = _of_module(base.__module__)
@@ -40,6 +42,6 @@ def of_type(kind: type) -> Adapter | None:
     return None
 
 
-def _of_module(module: str) -> Adapter | None:
+def _of_module(module: str) -> "Adapter | None":
     library = module.partition(".")[0]
     return named(library) if library in known() else None

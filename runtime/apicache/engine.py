@@ -106,9 +106,11 @@ class Engine:
             self.tiers.set_near(plan.key or "", outcome.entry, outcome.entry.created)
         return outcome
 
-    def _store_far(self, plan: Plan, outcome: Outcome) -> None:
-        if outcome.entry is not None and outcome.refusal is None:
-            self.tiers.set_far(plan.key or "", outcome.entry, outcome.entry.created)
+    def _store_far(self, plan: Plan, outcome: Outcome) -> Outcome:
+        if outcome.entry is None or outcome.refusal is not None:
+            return outcome
+        failed = self.tiers.set_far(plan.key or "", outcome.entry, outcome.entry.created)
+        return outcome if failed is None else msgspec.structs.replace(outcome, refusal=f"the {failed} tier failed")
 
     def _led(self, plan: Plan, outcome: Outcome) -> Answer:
         return Answer(finished(plan, outcome.value), outcome.tier or _LOADED, outcome.refusal)
@@ -164,9 +166,7 @@ class Engine:
     async def _load(self, plan: Plan) -> Outcome:
         started = self.clock.monotonic()
         outcome = self._settle(plan, await _awaited(plan.load()), started)
-        if self.tiers.far:
-            await asyncio.to_thread(self._store_far, plan, outcome)
-        return outcome
+        return await asyncio.to_thread(self._store_far, plan, outcome) if self.tiers.far else outcome
 
     def answer_sync(self, plan: Plan) -> Answer:
         """Answer a sync caller's call; the load runs in the caller's thread. Raises what the call raises."""
@@ -201,9 +201,7 @@ class Engine:
 
     def _load_sync(self, plan: Plan) -> Outcome:
         started = self.clock.monotonic()
-        outcome = self._settle(plan, _not_awaitable(plan, plan.load()), started)
-        self._store_far(plan, outcome)
-        return outcome
+        return self._store_far(plan, self._settle(plan, _not_awaitable(plan, plan.load()), started))
 
 
 async def _awaited(result: Any) -> Any:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Plan:
     """One call: how it is loaded, and, once `identify` has run, under which key it is looked up."""
 
-    __slots__ = ("_parts", "bypass", "context", "key", "label", "load", "policy")
+    __slots__ = ("_parts", "bypass", "context", "is_async", "key", "label", "load", "policy")
 
     def __init__(
         self, label: str, policy: Policy, load: Callable[[], Any], parts: Callable[["Plan"], tuple[Any, Any]]
@@ -27,6 +27,8 @@ class Plan:
         self.policy = policy
         self.load = load
         """Makes the call: returns its result, or an awaitable of it."""
+        self.is_async = True
+        """False for a registered sync operation: its load blocks the thread it runs in."""
         self._parts = parts
         self.key: str | None = None
         self.bypass: str | None = None
@@ -59,7 +61,9 @@ def plan_operation(operation: Operation, parameters: Mapping[str, Any], options:
         return (full if plan.policy.key is None else _own_key(plan.policy.key, (), parameters)), None
 
     load = functools.partial(operation.function, **parameters)
-    return Plan(operation.name, operation.policy.merged(options), load, parts)
+    plan = Plan(operation.name, operation.policy.merged(options), load, parts)
+    plan.is_async = operation.is_async
+    return plan
 
 
 def plan_callable(

@@ -67,9 +67,9 @@ class TierStack:
         """Store in the tiers that answer without I/O."""
         self._set(self.near, key, entry, now)
 
-    def set_far(self, key: str, entry: Entry, now: float) -> None:
-        """Store in the tiers that do I/O."""
-        self._set(self.far, key, entry, now)
+    def set_far(self, key: str, entry: Entry, now: float) -> str | None:
+        """Store in the tiers that do I/O; the name of one that failed."""
+        return self._set(self.far, key, entry, now)
 
     def clear(self) -> None:
         """Forget every entry in every tier."""
@@ -81,9 +81,12 @@ class TierStack:
         for tier in (*self.near, *self.far):
             self._guarded(tier, tier.close)
 
-    def _set(self, tiers: Sequence[Tier], key: str, entry: Entry, now: float) -> None:
+    def _set(self, tiers: Sequence[Tier], key: str, entry: Entry, now: float) -> str | None:
+        failed = None
         for tier in tiers:
-            self._guarded(tier, functools.partial(tier.set, key, entry, now))
+            if self._guarded(tier, functools.partial(_set_and_confirm, tier, key, entry, now)) is None:
+                failed = tier.name
+        return failed
 
     def _guarded(self, tier: Tier, action: Callable[[], _T]) -> _T | None:
         try:
@@ -94,3 +97,8 @@ class TierStack:
                 self._reported.add(tier.name)
                 _log.warning("the %s tier failed (%s); calls go on without it", tier.name, type(error).__name__)
             return None
+
+
+def _set_and_confirm(tier: Tier, key: str, entry: Entry, now: float) -> bool:
+    tier.set(key, entry, now)
+    return True

@@ -1,8 +1,12 @@
 """Warming: every call of a list made once, ahead of the traffic that will repeat it."""
 
 import asyncio
+import contextvars
+import functools
+import inspect
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
 
 import msgspec
 
@@ -42,17 +46,31 @@ async def warm(
         raise InputError(f"concurrency {concurrency} is not at least 1")
     outcomes: list[WarmOutcome | None] = [None] * len(plans)
     queue = iter(enumerate(plans))
+    threads = ThreadPoolExecutor(concurrency, thread_name_prefix="apicache-warm")
 
     async def work(queue: Iterable[tuple[int, Plan]]) -> None:
         for position, plan in queue:
+            plan.policy = msgspec.structs.replace(plan.policy, returns=None)  # nobody reads what is decoded
+            if not plan.is_async:
+                plan.load = functools.partial(_in_thread, threads, plan.load)
             outcome = outcomes[position] = await _warm_one(engine, position, plan)
             if on_outcome is not None:
                 on_outcome(outcome)
 
-    async with asyncio.TaskGroup() as workers:
-        for _ in range(min(concurrency, len(plans))):
-            workers.create_task(work(queue))
+    try:
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(min(concurrency, len(plans))):
+                workers.create_task(work(queue))
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
     return [outcome for outcome in outcomes if outcome is not None]
+
+
+async def _in_thread(threads: ThreadPoolExecutor, load: Callable[[], Any]) -> Any:
+    """Run a sync load without holding up the others; it sees the caller's context variables."""
+    context = contextvars.copy_context()
+    result = await asyncio.get_running_loop().run_in_executor(threads, context.run, load)
+    return await result if inspect.isawaitable(result) else result
 
 
 async def _warm_one(engine: Engine, position: int, plan: Plan) -> WarmOutcome:
@@ -64,12 +82,12 @@ async def _warm_one(engine: Engine, position: int, plan: Plan) -> WarmOutcome:
     except Exception as raised:  # noqa: BLE001 - one call's failure is its own outcome, whatever it raised
         error = f"{type(raised).__name__}: {raised}" if str(raised) else type(raised).__name__
     else:
-        if answered.source == "load":
-            status, error = ("warmed", None) if answered.refusal is None else ("failed", answered.refusal)
-        elif answered.source == "bypass":
+        if answered.source == "bypass":
             error = answered.refusal or "the cache is off"
+        elif answered.refusal is not None:
+            error = answered.refusal
         else:
-            status = "fresh"
+            status = "warmed" if answered.source == "load" else "fresh"
     return WarmOutcome(
         position=position,
         operation=plan.label,

@@ -1,9 +1,11 @@
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import requests
 
 from apicache import InputError, UnifiedAPICache, WarmOutcome
 from apicache.clock import ManualClock
@@ -61,6 +63,35 @@ def test_sync_operations_are_warmed_too(cache: UnifiedAPICache) -> None:
     cache.operation("plain")(lambda n: n)
     (outcome,) = asyncio.run(cache.warm_cache([{"operation": "plain", "n": 1}]))
     assert outcome.status == "warmed"
+
+
+def test_sync_operations_are_warmed_at_the_same_time(cache: UnifiedAPICache) -> None:
+    together = threading.Barrier(4, timeout=10)
+
+    @cache.operation("plain")
+    def plain(n: int) -> int:
+        together.wait()
+        return n
+
+    outcomes = asyncio.run(cache.warm_cache([{"operation": "plain", "n": n} for n in range(4)], concurrency=4))
+    assert [outcome.status for outcome in outcomes] == ["warmed"] * 4
+
+
+def test_an_error_answer_that_is_no_json_is_told_by_its_status(cache: UnifiedAPICache, api: Any) -> None:
+    @cache.operation("down", returns="json")
+    def down() -> requests.Response:
+        return requests.head(f"{api.url}/status/502", timeout=5)
+
+    outcomes = asyncio.run(cache.warm_cache([{"operation": "down"}] * 3, concurrency=3))
+    assert {(outcome.status, outcome.error) for outcome in outcomes} == {("failed", "status 502")}
+
+
+def test_what_a_tier_could_not_keep_for_other_processes_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "cache.db").write_bytes(b"this is not SQLite" * 100)
+    cache = UnifiedAPICache.create(directory=tmp_path)
+    cache.operation("plain")(lambda n: n)
+    (outcome,) = asyncio.run(cache.warm_cache([{"operation": "plain", "n": 1}]))
+    assert (outcome.status, outcome.error) == ("failed", "the disk tier failed")
 
 
 def test_an_off_cache_fails_every_entry_and_says_so() -> None:

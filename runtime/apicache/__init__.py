@@ -5,6 +5,7 @@ The functions below act on the process-wide cache, `UnifiedAPICache()`.
 
 from apicache.cache import UnifiedAPICache
 from apicache.errors import ApicacheError, InputError
+from apicache.event_loops import per_event_loop
 from apicache.warming import WarmOutcome
 
 _process_wide = UnifiedAPICache()
@@ -26,6 +27,7 @@ __all__ = [
     "cached_api_call_sync",
     "get_stats",
     "operation",
+    "per_event_loop",
     "using",
     "warm_cache",
 ]

@@ -1,0 +1,115 @@
+"""Reading an operations module that already exists: its names, and its operations as definitions to join."""
+
+import ast
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from apicache_codemods.bindings import Imported
+from apicache_codemods.project import Module
+from apicache_codemods.rewriting.candidates import Candidate, Candidates
+from apicache_codemods.rewriting.generalise import MismatchError, Parameter, bind
+from apicache_codemods.rewriting.names import Names, only_binding
+from apicache_codemods.rewriting.operations_module import CACHE_NAME, OperationsModule
+from apicache_codemods.rewriting.subject import Subject
+from apicache_codemods.rewriting.terms import Carried, Openness, Outside
+
+
+@dataclass(frozen=True, slots=True)
+class ExistingOperation:
+    """A registered operation whose body is one call."""
+
+    name: str
+    parameters: tuple[str, ...]
+    returns_json: bool
+    definition: Candidate
+
+    def arguments(self, candidate: Candidate) -> tuple[Parameter, ...]:
+        """What the candidate passes for each parameter; raises MismatchError when it is no instance of it."""
+        endpoints = {each.subject.site.endpoint for each in (self.definition, candidate)}
+        if self.definition.kind != candidate.kind or len(endpoints) != 1:
+            raise MismatchError("it is another call")
+        if self.returns_json and candidate.decoding is None:
+            raise MismatchError("the operation gives the decoded body")
+        bound = bind(self.definition.call, candidate.call, self.parameters)
+        order = [term for argument in candidate.call.arguments.values() for term in argument.walk()]
+        names = sorted(bound, key=lambda name: next(i for i, term in enumerate(order) if term is bound[name]))
+        return tuple(Parameter(name, (bound[name],)) for name in names)
+
+
+def is_operations_module(module: Module) -> bool:
+    """Whether a module assigns `api_cache` from `UnifiedAPICache`."""
+    return "UnifiedAPICache" in module.source.text and only_binding(module, CACHE_NAME) is not None
+
+
+def opened(module: Module, import_name: str, names: Names) -> OperationsModule | None:
+    """An existing operations module, ready to be extended; None when its file cannot be edited."""
+    tree = names.trees.of(module)
+    if tree is None:
+        return None
+    made = OperationsModule(
+        path=module.source.absolute,
+        import_name=import_name,
+        existing=tree.module,
+        taken=set(module.scope.bindings),
+    )
+    for name in module.scope.bindings:
+        binding = only_binding(module, name)
+        if binding is None:
+            continue
+        if isinstance(binding.source, Imported):
+            meaning = names.of_module(module, name)
+            if isinstance(meaning, Outside):
+                made.known[meaning.dotted] = name
+            elif isinstance(meaning, Carried):
+                made.known[meaning.term.key] = name
+            continue
+        term = names.term_of_assignment(module, name)
+        if term is not None and term.openness is Openness.CLOSED and term.label[0] != "value":
+            made.known[term.key] = name
+    return made
+
+
+def operations_of(module: Module, subjects: Iterable[Subject], candidates: Candidates) -> list[ExistingOperation]:
+    """The module's operations that call one client method each; others are left as they are."""
+    found = []
+    for subject in subjects:
+        function = subject.function
+        if subject.module is not module or function is None:
+            continue
+        registered = next((each for each in map(_registration, function.decorator_list) if each is not None), None)
+        if registered is None or not _returns_only(subject, function):
+            continue
+        try:
+            definition = candidates.of(subject)
+        except MismatchError:
+            continue
+        name, returns = registered
+        parameters = tuple(argument.arg for argument in (*function.args.args, *function.args.kwonlyargs))
+        found.append(ExistingOperation(name, parameters, returns == "json", definition))
+    return found
+
+
+def _registration(decorator: ast.expr) -> tuple[str, object] | None:
+    """Name and `returns` of `@cache.operation("name", returns=...)`."""
+    match decorator:
+        case ast.Call(
+            func=ast.Attribute(attr="operation"), args=[ast.Constant(value=str() as name)], keywords=keywords
+        ):
+            given = {keyword.arg: keyword.value for keyword in keywords}
+            returns = given.get("returns")
+            return name, returns.value if isinstance(returns, ast.Constant) else None
+        case _:
+            return None
+
+
+def _returns_only(subject: Subject, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether the function's body, its docstring aside, is `return call`, perhaps inside the `with` of its client."""
+    body = function.body
+    if isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        body = body[1:]
+    if len(body) == 1 and isinstance(body[0], ast.With | ast.AsyncWith):
+        body = body[0].body
+    if len(body) != 1 or not isinstance(body[0], ast.Return):
+        return False
+    value = body[0].value
+    return (value.value if isinstance(value, ast.Await) else value) is subject.call

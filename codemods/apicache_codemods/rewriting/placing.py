@@ -1,0 +1,207 @@
+"""Putting an import into a module where it runs before its first use and after everything it may depend on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import libcst as cst
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """`from module import name as alias`; `import module` when `name` is None."""
+
+    module: str
+    name: str | None = None
+    alias: str | None = None
+
+    @property
+    def bound(self) -> str:
+        """The name it binds."""
+        return self.alias or self.name or self.module.partition(".")[0]
+
+    @property
+    def code(self) -> str:
+        """The statement's source."""
+        tail = f" as {self.alias}" if self.alias else ""
+        return f"import {self.module}{tail}" if self.name is None else f"from {self.module} import {self.name}{tail}"
+
+
+def with_imports(
+    body: Sequence[cst.BaseStatement], imports: Sequence[Import], limit: int, own_packages: frozenset[str]
+) -> list[cst.BaseStatement]:
+    """The statements with `imports` among them, none at or after index `limit`, where one of them is first needed.
+
+    An import of a module that is already imported from is joined with that statement. Others follow the last import of
+    their section: `own_packages` are the top-level names of the project's own section.
+    """
+    statements = list(body)
+    for wanted in imports:
+        joined = _joined(statements, wanted, limit)
+        if joined is None:
+            index = _place(statements, wanted, limit, own_packages)
+            _insert(statements, index, wanted, own_packages)
+            limit += 1
+        else:
+            index, statement = joined
+            statements[index] = statement
+    return statements
+
+
+def _joined(
+    statements: Sequence[cst.BaseStatement], wanted: Import, limit: int
+) -> tuple[int, cst.SimpleStatementLine] | None:
+    """The statement that already imports from the module, with the name added; None when there is none to add to."""
+    for index, statement in enumerate(statements[:limit]):
+        parts = imported_parts(statement)
+        if len(parts) != 1 or not isinstance(statement, cst.SimpleStatementLine):
+            continue
+        part = parts[0]
+        if any(_binds(alias, part, wanted) for alias in _aliases(part)):
+            return index, statement
+        if not isinstance(part, cst.ImportFrom) or isinstance(part.names, cst.ImportStar) or wanted.name is None:
+            continue
+        if part.relative or dotted(part.module) != wanted.module or part.lpar is not None:
+            continue
+        names = [cst.ImportAlias(name=alias.name, asname=alias.asname) for alias in part.names]
+        names = sorted([*names, _alias(wanted)], key=lambda alias: dotted(alias.name).lower())
+        return index, statement.with_changes(body=[part.with_changes(names=names)])
+    return None
+
+
+def _binds(alias: cst.ImportAlias, part: cst.Import | cst.ImportFrom, wanted: Import) -> bool:
+    bound = alias.evaluated_alias or (alias.evaluated_name if wanted.name else alias.evaluated_name.partition(".")[0])
+    if bound != wanted.bound:
+        return False
+    if isinstance(part, cst.ImportFrom):
+        return not part.relative and dotted(part.module) == wanted.module and alias.evaluated_name == wanted.name
+    return wanted.name is None and alias.evaluated_name == wanted.module
+
+
+def _place(statements: Sequence[cst.BaseStatement], wanted: Import, limit: int, own_packages: frozenset[str]) -> int:
+    """After the last import of its section at the head of the module, else after the last import, else at the top."""
+    own = wanted.module.partition(".")[0] in own_packages
+    top = 0
+    last = after_section = None
+    for index, statement in enumerate(statements[:limit]):
+        if _is_docstring(statement, index) or _is_future(statement):
+            top = index + 1
+        elif imported_parts(statement):
+            last = index + 1
+            if own or not _is_own(statement, own_packages):
+                after_section = index + 1
+        elif not isinstance(statement, cst.SimpleStatementLine | cst.If | cst.Try):
+            break
+    if after_section is not None and (last is None or _only_imports(statements[after_section:last])):
+        return after_section
+    return last if last is not None else top
+
+
+def _only_imports(statements: Sequence[cst.BaseStatement]) -> bool:
+    return all(imported_parts(statement) for statement in statements)
+
+
+def _statement(
+    wanted: Import, before: Sequence[cst.BaseStatement], own_packages: frozenset[str]
+) -> cst.SimpleStatementLine:
+    own = wanted.module.partition(".")[0] in own_packages
+    previous = before[-1] if before else None
+    gap = previous is not None and (
+        not imported_parts(previous) or _is_future(previous) or (own and not _is_own(previous, own_packages))
+    )
+    line = cst.parse_statement(wanted.code)
+    blank = [cst.EmptyLine(indent=False)] if gap else []
+    return cst.ensure_type(line, cst.SimpleStatementLine).with_changes(leading_lines=blank)
+
+
+def _insert(statements: list[cst.BaseStatement], index: int, wanted: Import, own_packages: frozenset[str]) -> None:
+    """Insert before those of its section's `from` imports that sort after it; they keep their section's blank line."""
+    place = index
+    while place > 0 and _sorts_after(statements[place - 1], wanted, own_packages):
+        place -= 1
+        if getattr(statements[place], "leading_lines", ()):
+            break
+    new = _statement(wanted, statements[:place], own_packages)
+    if place < index:
+        displaced = cst.ensure_type(statements[place], cst.SimpleStatementLine)
+        new = new.with_changes(leading_lines=displaced.leading_lines)
+        statements[place] = displaced.with_changes(leading_lines=[])
+    statements.insert(place, new)
+    _separate(statements, place)
+
+
+def _sorts_after(statement: cst.BaseStatement, wanted: Import, own_packages: frozenset[str]) -> bool:
+    parts = imported_parts(statement)
+    if len(parts) != 1 or not isinstance(parts[0], cst.ImportFrom) or parts[0].relative or _is_future(statement):
+        return False
+    if any(line.comment is not None for line in getattr(statement, "leading_lines", ())):
+        return False
+    own = wanted.module.partition(".")[0] in own_packages
+    return _is_own(statement, own_packages) == own and dotted(parts[0].module).lower() > wanted.module.lower()
+
+
+def _separate(statements: list[cst.BaseStatement], index: int) -> None:
+    """Blank lines after an import that was put before something that is not an import."""
+    if index + 1 >= len(statements):
+        return
+    follower = statements[index + 1]
+    if imported_parts(follower):
+        return
+    wanted = 2 if isinstance(follower, cst.FunctionDef | cst.ClassDef) else 1
+    lines = list(getattr(follower, "leading_lines", ()))
+    blank = next((count for count, line in enumerate(lines) if line.comment is not None), len(lines))
+    if blank == 0:
+        missing = [cst.EmptyLine(indent=False)] * wanted
+        statements[index + 1] = follower.with_changes(leading_lines=[*missing, *lines])
+
+
+def imported_parts(statement: cst.CSTNode) -> list[cst.Import | cst.ImportFrom]:
+    """The imports of a statement line that holds nothing else; empty for any other statement."""
+    if not isinstance(statement, cst.SimpleStatementLine):
+        return []
+    parts = [part for part in statement.body if isinstance(part, cst.Import | cst.ImportFrom)]
+    return parts if len(parts) == len(statement.body) else []
+
+
+def dotted(node: cst.Attribute | cst.Name | cst.BaseExpression | None) -> str:
+    """The text of a dotted name; empty for None."""
+    if isinstance(node, cst.Attribute):
+        return f"{dotted(node.value)}.{node.attr.value}"
+    return node.value if isinstance(node, cst.Name) else ""
+
+
+def _aliases(part: cst.Import | cst.ImportFrom) -> Sequence[cst.ImportAlias]:
+    return () if isinstance(part.names, cst.ImportStar) else part.names
+
+
+def _alias(wanted: Import) -> cst.ImportAlias:
+    asname = cst.AsName(name=cst.Name(wanted.alias)) if wanted.alias else None
+    return cst.ImportAlias(name=cst.Name(wanted.name or ""), asname=asname)
+
+
+def _is_own(statement: cst.BaseStatement, own_packages: frozenset[str]) -> bool:
+    for part in imported_parts(statement):
+        if isinstance(part, cst.ImportFrom) and (
+            part.relative or dotted(part.module).partition(".")[0] in own_packages
+        ):
+            return True
+        if isinstance(part, cst.Import) and any(
+            alias.evaluated_name.partition(".")[0] in own_packages for alias in part.names
+        ):
+            return True
+    return False
+
+
+def _is_future(statement: cst.BaseStatement) -> bool:
+    return any(
+        isinstance(part, cst.ImportFrom) and dotted(part.module) == "__future__" for part in imported_parts(statement)
+    )
+
+
+def _is_docstring(statement: cst.BaseStatement, index: int) -> bool:
+    return (
+        index == 0
+        and isinstance(statement, cst.SimpleStatementLine)
+        and len(statement.body) == 1
+        and isinstance(statement.body[0], cst.Expr)
+        and isinstance(statement.body[0].value, cst.SimpleString | cst.ConcatenatedString)
+    )

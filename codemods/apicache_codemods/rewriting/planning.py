@@ -1,0 +1,352 @@
+"""One attempt at a plan: judge, choose, define operations, edit, check.
+
+A file whose new content does not compile is refused, and the next attempt leaves it out.
+"""
+
+import os
+import posixpath
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import libcst as cst
+
+from apicache.errors import InputError
+from apicache_codemods.analysis import Analysis, ResolvedSite
+from apicache_codemods.project import Module
+from apicache_codemods.rewriting.candidates import Candidate, Candidates, Cluster, llm_kind
+from apicache_codemods.rewriting.choosing import Choice, Chooser, Joined, StyleChoice, Unit
+from apicache_codemods.rewriting.clients import Clients, Home
+from apicache_codemods.rewriting.dependencies import imported_by
+from apicache_codemods.rewriting.existing import ExistingOperation, is_operations_module, opened, operations_of
+from apicache_codemods.rewriting.layout import Layout
+from apicache_codemods.rewriting.mentions import Mentions
+from apicache_codemods.rewriting.module_edits import ModuleEdits, edited, finished
+from apicache_codemods.rewriting.names import Names, Trees
+from apicache_codemods.rewriting.operations_module import Definition, OperationsModule
+from apicache_codemods.rewriting.rules_place import polled_functions
+from apicache_codemods.rewriting.subject import Subject
+from apicache_codemods.rewriting.terms import Term
+from apicache_codemods.rewriting.unused import names_loaded
+from apicache_codemods.rewriting.verdicts import Decision, SiteDecision, Style, Verdict
+from apicache_codemods.rewriting.writing import FileChange, compile_error
+
+_TTL = {"embedding": "24h", "completion": "1h", "analysis": "30m"}
+"""The source document's "Optimal TTLs Discovered", by kind."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """What one attempt came to; `failures` are the files whose new content does not compile."""
+
+    decisions: list[SiteDecision] = field(default_factory=list)
+    changes: list[FileChange] = field(default_factory=list)
+    failures: dict[str, Verdict] = field(default_factory=dict)
+
+
+class Planner:
+    """Plans the migration of one analysed project.
+
+    `place` is the absolute path of the operations module, None for the default ones; `reported` are the paths of the
+    files that may be rewritten.
+    """
+
+    def __init__(
+        self,
+        analysis: Analysis,
+        mentions: Mentions,
+        *,
+        style: StyleChoice,
+        place: str | None,
+        reported: Collection[str],
+        root: str,
+    ) -> None:
+        self.analysis = analysis
+        self.mentions = mentions
+        self.style = style
+        self.place = place
+        self.root = root
+        self.layout = Layout(analysis)
+        self.names = Names(analysis, Trees(), mentions)
+        self.candidates = Candidates(self.names, Clients(self.names))
+        subjects = [self._subject(each) for each in analysis.sites]
+        self.subjects = [subject for subject in subjects if subject.site.path in reported]
+        self.polled = polled_functions(analysis.modules.values())
+        self.uneditable = self._uneditable()
+        self.operations_modules = [each for each in analysis.modules.values() if is_operations_module(each)]
+        self.existing = {
+            module.path: operations_of(module, subjects, self.candidates) for module in self.operations_modules
+        }
+
+    def _subject(self, resolved: ResolvedSite) -> Subject:
+        module = self.analysis.modules[resolved.site.path]
+        return Subject(resolved, module, self.names.parents(module), self.analysis)
+
+    def _uneditable(self) -> dict[str, Verdict]:
+        trees = self.names.trees
+        for subject in self.subjects:
+            trees.of(subject.module)
+        return {path: Verdict("M120", "never", reason) for path, reason in trees.failures.items()}
+
+    def attempt(self, refused: Mapping[str, Verdict]) -> Attempt:
+        """Plan everything but the refused files."""
+        return _Work(self, {**refused, **self.uneditable}).run()
+
+    def relative(self, absolute: str) -> str:
+        """A path as reports name it."""
+        return Path(os.path.relpath(absolute, self.root)).as_posix()
+
+
+class _Work:
+    """The state of one attempt."""
+
+    def __init__(self, planner: Planner, refused: Mapping[str, Verdict]) -> None:
+        self.planner = planner
+        self.refused = refused
+        self.edits: dict[str, ModuleEdits] = {}
+        self.operations: dict[str, OperationsModule] = {}
+        self.operation_names = set(planner.mentions.operation_names)
+        self.users: frozenset[str] = frozenset()
+        """The locations of the modules that will import an operations module."""
+
+    def run(self) -> Attempt:
+        planner = self.planner
+        units = [(subject, planner.layout.unit(subject.module)) for subject in planner.subjects]
+        chooser = Chooser(
+            planner.style,
+            planner.candidates,
+            {unit: self._joinable(unit) for unit in {unit for _, unit in units}},
+            planner.polled,
+            self.refused,
+            self._unreachable({unit for _, unit in units}),
+            planner.layout.unit,
+        )
+        choice = chooser.choose(units)
+        self._edit(choice)
+        return self._attempt(choice)
+
+    def _modules_of(self, unit: Unit) -> list[Module]:
+        """The operations modules that sites of a unit can import."""
+        found = [module for module in self.planner.operations_modules if module.path not in self.refused]
+        if self.planner.place is not None:
+            return [module for module in found if module.source.absolute == self.planner.place]
+        return [module for module in found if self.planner.layout.unit(module) == unit]
+
+    def _joinable(self, unit: Unit) -> list[ExistingOperation]:
+        return [operation for module in self._modules_of(unit) for operation in self.planner.existing[module.path]]
+
+    def _unreachable(self, units: Collection[Unit]) -> dict[Unit, str]:
+        """Why the sites of a unit cannot import the operations module that was asked for."""
+        place = self.planner.place
+        if place is None:
+            return {}
+        if Path(place).exists() and not any(each.source.absolute == place for each in self.planner.operations_modules):
+            raise InputError(f"{place} exists and does not assign api_cache = UnifiedAPICache(); choose another file")
+        reasons: dict[Unit, str] = {}
+        for unit in units:
+            try:
+                self.planner.layout.import_name_of_place(place, unit[0])
+            except InputError as error:
+                reasons[unit] = str(error)
+        if units and len(reasons) == len(units):
+            raise InputError(next(iter(reasons.values())))
+        return reasons
+
+    def _edit(self, choice: Choice) -> None:
+        chosen = [joined.candidate for joined in choice.joined]
+        chosen += [member for _, found in choice.clusters for member in found.members]
+        self.users = frozenset(candidate.subject.module.location for candidate in chosen)
+        for joined in choice.joined:
+            self._edit_joined(joined)
+        for unit in {unit: None for unit, _ in choice.clusters}:
+            clusters = [found for each, found in choice.clusters if each == unit]
+            modules = {
+                member.subject.module.path: member.subject.module for found in clusters for member in found.members
+            }
+            operations = self._target(unit, list(modules.values()))
+            for found in clusters:
+                self._edit_cluster(found, operations)
+        for subject in choice.wrapped:
+            self._of(subject.module).wrap(subject, self.planner.candidates)
+
+    def _of(self, module: Module) -> ModuleEdits:
+        if module.path not in self.edits:
+            tree = self.planner.names.trees.of(module)
+            if tree is None:
+                raise InputError(f"{module.path} changed while it was read; run migrate again")
+            self.edits[module.path] = ModuleEdits(module, tree)
+        return self.edits[module.path]
+
+    def _target(self, unit: Unit, modules: Sequence[Module]) -> OperationsModule:
+        """The operations module for the new operations of these modules."""
+        existing = self._modules_of(unit)
+        if existing:
+            return self._opened(existing[0], unit[0])
+        layout = self.planner.layout
+        place = self.planner.place or layout.default_place(modules, lambda path: not Path(path).exists())
+        if place not in self.operations:
+            self.operations[place] = OperationsModule(place, layout.import_name_of_place(place, unit[0]))
+        return self.operations[place]
+
+    def _opened(self, module: Module, base: str) -> OperationsModule:
+        place = module.source.absolute
+        if place not in self.operations:
+            found = opened(module, self.planner.layout.name_of(module.location, base), self.planner.names)
+            if found is None:
+                raise InputError(f"{module.path} cannot be extended: {self.planner.names.trees.failures[module.path]}")
+            self.operations[place] = found
+        return self.operations[place]
+
+    def _edit_joined(self, joined: Joined) -> None:
+        operation, candidate = joined.operation, joined.candidate
+        layout = self.planner.layout
+        operations = self._opened(operation.definition.subject.module, layout.base(candidate.subject.module))
+        arguments = [(parameter.name, parameter.values[0].node) for parameter in joined.arguments]
+        self._operate(candidate, operations, operation.name, arguments, returns_json=operation.returns_json)
+
+    def _edit_cluster(self, found: Cluster, operations: OperationsModule) -> None:
+        for member in found.members:
+            self._adopt(member, operations)
+        first = found.members[0]
+        site = first.subject.site
+        wanted = site.operation or "call"
+        definition = Definition(
+            wanted_name=wanted,
+            endpoint=site.endpoint or "",
+            client=first.reach.use,
+            call=first.call,
+            generalisation=found.generalisation,
+            is_async=site.is_async,
+            returns_json=found.returns_json,
+            ttl=_ttl(first.subject, wanted),
+            replaced=tuple(dict.fromkeys(self._function(member.subject) for member in found.members)),
+        )
+        name = operations.define(definition, self.operation_names)
+        self.operation_names.add(name)
+        for index, member in enumerate(found.members):
+            arguments = _arguments(member, found, index)
+            self._operate(member, operations, name, arguments, returns_json=found.returns_json)
+
+    def _adopt(self, candidate: Candidate, operations: OperationsModule) -> None:
+        """Import the client from where it is, if that module does not need the operations module itself."""
+        home, constructor = candidate.reach.home, candidate.reach.use.constructor
+        if home is not None and constructor is not None and self._stays(home, operations):
+            operations.adopt(home.name, self.planner.layout.import_name(home.module), constructor)
+
+    def _stays(self, home: Home, operations: OperationsModule) -> bool:
+        """Whether a client can stay where it is: importing its module imports none that uses operations."""
+        location = operations.path.removesuffix(".py")
+        project = self.planner.analysis.resolver.project
+        needed = imported_by(home.module.location, project, posixpath.dirname(location))
+        return needed.isdisjoint({*self.users, location})
+
+    def _operate(
+        self,
+        candidate: Candidate,
+        operations: OperationsModule,
+        name: str,
+        arguments: Sequence[tuple[str, cst.BaseExpression]],
+        *,
+        returns_json: bool,
+    ) -> None:
+        edits = self._of(candidate.subject.module)
+        edits.operate(candidate, operations, name, arguments, returns_json=returns_json)
+        reach = candidate.reach
+        if reach.opened is not None:
+            edits.unwrap(candidate)
+        home, constructor = reach.home, reach.use.constructor
+        if home is None or constructor is None or home.module.source.absolute == operations.path:
+            return
+        if not self._stays(home, operations):
+            self._of(home.module).move(home, operations, operations.known[constructor.key])
+
+    def _function(self, subject: Subject) -> str:
+        return f"{self.planner.layout.import_name(subject.module)}.{subject.site.function}"
+
+    def _attempt(self, choice: Choice) -> Attempt:
+        attempt = Attempt(decisions=self._decisions(choice))
+        after = {path: edited(work, self.planner.mentions) for path, work in self.edits.items()}
+        texts = {path: module.code for path, module in after.items()}
+        for path, work in sorted(self.edits.items()):
+            loaded = names_loaded(texts[path])
+            needed = {
+                name: there
+                for name, there in work.moved.items()
+                if name in loaded or self.planner.mentions.elsewhere(work.module, name, texts)
+            }
+            content = finished(work, after[path], needed, self._own_packages(self.planner.layout.base(work.module)))
+            attempt.changes.append(
+                FileChange(path=path, absolute=work.module.source.absolute, before=work.tree.content, after=content)
+            )
+        for place, operations in sorted(self.operations.items()):
+            if operations.changed:
+                attempt.changes.append(self._operations_change(place, operations))
+        for change in attempt.changes:
+            error = compile_error(change)
+            if error is not None:
+                attempt.failures[change.path] = Verdict(
+                    "M120", "never", f"the rewritten file does not compile: {error}"
+                )
+        return attempt
+
+    def _own_packages(self, base: str) -> frozenset[str]:
+        """The top-level names of the project, operations modules yet to be written included."""
+        made = {operations.import_name.partition(".")[0] for operations in self.operations.values()}
+        return self.planner.layout.own_packages(base) | made
+
+    def _operations_change(self, place: str, operations: OperationsModule) -> FileChange:
+        before = Path(place).read_bytes() if operations.existing is not None else None
+        own = self._own_packages(place.removesuffix(operations.import_name.replace(".", "/") + ".py"))
+        return FileChange(
+            path=self.planner.relative(place), absolute=place, before=before, after=operations.content(own)
+        )
+
+    def _decisions(self, choice: Choice) -> list[SiteDecision]:
+        found = [_decision(each, "skipped", None, verdict) for each, verdict in choice.skipped.items()]
+        found += [_decision(each, "rewritten", "wrap", verdict) for each, verdict in choice.wrapped.items()]
+        for joined in choice.joined:
+            verdict = Verdict("M001", "safe", f"one more call of the operation {joined.operation.name}")
+            found.append(_decision(joined.candidate.subject, "rewritten", "operation", verdict))
+        for _, cluster in choice.clusters:
+            verdict = _cluster_verdict(cluster)
+            found += [_decision(member.subject, "rewritten", "operation", verdict) for member in cluster.members]
+        return sorted(found, key=lambda each: (each.path, each.line))
+
+
+def _decision(subject: Subject, decision: Decision, style: Style | None, verdict: Verdict) -> SiteDecision:
+    site = subject.site
+    return SiteDecision(
+        path=site.path,
+        line=site.line,
+        endpoint=site.endpoint,
+        decision=decision,
+        style=style,
+        safety=verdict.safety,
+        code=verdict.code,
+        reason=verdict.reason,
+    )
+
+
+def _cluster_verdict(cluster: Cluster) -> Verdict:
+    count = len(cluster.members)
+    if count == 1:
+        kind = llm_kind(cluster.members[0].subject)
+        return Verdict("M002", "safe", f"its endpoint is a known LLM endpoint ({kind})")
+    return Verdict("M001", "safe", f"{count} calls of one endpoint became one operation")
+
+
+def _arguments(member: Candidate, found: Cluster, index: int) -> list[tuple[str, cst.BaseExpression]]:
+    """What the site passes, in the order in which its own call evaluated it."""
+    order = {id(term): place for place, term in enumerate(_terms(member))}
+    parameters = sorted(found.generalisation.parameters, key=lambda parameter: order[id(parameter.values[index])])
+    return [(parameter.name, parameter.values[index].node) for parameter in parameters]
+
+
+def _terms(member: Candidate) -> Iterator[Term]:
+    for argument in member.call.arguments.values():
+        yield from argument.walk()
+
+
+def _ttl(subject: Subject, name: str) -> str | None:
+    kind = llm_kind(subject)
+    return _TTL.get(kind or "", _TTL["analysis"] if "analysis" in name.split("_") else None)

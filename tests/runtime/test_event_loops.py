@@ -52,10 +52,8 @@ def test_outside_a_loop_it_says_so() -> None:
         per_event_loop(object)()
 
 
-@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_operation_answers_misses_from_one_loop_after_another(cache: UnifiedAPICache, api: Any) -> None:
-    client = per_event_loop(httpx.AsyncClient)
+    client = per_event_loop(lambda: httpx.AsyncClient(limits=httpx.Limits(max_keepalive_connections=0)))
 
     @cache.operation("item", returns="json")
     async def item(n: int) -> httpx.Response:

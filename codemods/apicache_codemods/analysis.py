@@ -18,23 +18,25 @@ Assigned, Defined, ...). `scopes.lookup(name, frame, position)` gives what a nam
 """
 
 import ast
+import contextlib
+import gc
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from apicache_codemods.calls import Candidate, candidates
 from apicache_codemods.detector import Argument, Catalogue, load_detectors
 from apicache_codemods.endpoints import endpoint_of, method_of
 from apicache_codemods.files import SourceFile, find_files, read_file
-from apicache_codemods.groups import grouping
+from apicache_codemods.groups import Grouping, grouping
 from apicache_codemods.holders import ClientRef, client_ref
 from apicache_codemods.llm_endpoints import llm_operation
-from apicache_codemods.matching import Match, Matcher
+from apicache_codemods.matching import Match
 from apicache_codemods.model import CallSite, Kind, SkippedFile, WrapperCall
 from apicache_codemods.project import Module, Project
 from apicache_codemods.resolver import Resolver
 from apicache_codemods.scopes import Frame
+from apicache_codemods.survey import Found, Survey
 from apicache_codemods.values import Text
 
 Progress = Callable[[int, int], None]
@@ -77,83 +79,120 @@ def analyse(paths: Sequence[Path], root: Path, on_progress: Progress | None = No
     Raises InputError for a path that does not exist.
     """
     started = time.perf_counter()
-    listing = find_files(paths, root)
-    skipped = list(listing.skipped)
-    sources: list[SourceFile] = []
-    for absolute, path in listing.files.items():
-        read = read_file(absolute, path)
-        if isinstance(read, SkippedFile):
-            skipped.append(read)
-        else:
-            sources.append(read)
-    catalogue = Catalogue(load_detectors())
-    project = Project(sources, catalogue.by_library)
-    resolver = Resolver(project, catalogue)
-    matcher = Matcher(resolver)
-    modules: dict[str, Module] = {}
-    found: list[tuple[Module, Candidate, Match]] = []
-    for done, location in enumerate(project.sources, start=1):
-        module = project.module(location)
-        if module is not None:
-            modules[module.path] = module
-            for candidate in candidates(module, catalogue.call_names):
-                match = matcher.match(candidate.call, candidate.frame)
-                if match is not None:
-                    found.append((module, candidate, match))
-        if on_progress is not None:
-            on_progress(done, len(project.sources))
-    skipped.extend(project.failed.values())
+    with _no_collection():
+        listing = find_files(paths, root)
+        read = [read_file(absolute, path) for absolute, path in listing.files.items()]
+        sources = [each for each in read if isinstance(each, SourceFile)]
+        catalogue = Catalogue(load_detectors())
+        project = Project(sources, catalogue.by_library)
+        survey = Survey(project, catalogue)
+        settled = _Settled(len(sources), on_progress)
+        survey.run(settled)
+        failed = survey.check_others(settled)
+        skipped = {*listing.skipped, *(each for each in read if isinstance(each, SkippedFile))}
+        skipped |= {*project.failed.values(), *failed}
+        sites, wrapper_calls = _reported(survey)
     return Analysis(
-        modules=modules,
-        sites=_resolved(found, resolver),
-        wrapper_calls=(),
+        modules={module.path: module for module in survey.modules.values()},
+        sites=sites,
+        wrapper_calls=wrapper_calls,
         skipped=tuple(sorted(skipped, key=lambda each: (each.path, each.reason))),
         files=len(sources),
         lines=sum(source.lines for source in sources),
         seconds=time.perf_counter() - started,
-        resolver=resolver,
+        resolver=survey.texts,
     )
 
 
-def _resolved(found: Sequence[tuple[Module, Candidate, Match]], resolver: Resolver) -> tuple[ResolvedSite, ...]:
-    known = [(endpoint_of(match.method, match.url), match) for _, _, match in found]
-    kinds = [_kind(endpoint, match) for endpoint, match in known]
-    shared = grouping((endpoint, kind) for (endpoint, _), kind in zip(known, kinds, strict=True) if endpoint)
-    sites = []
-    for (module, candidate, match), (endpoint, _), kind in zip(found, known, kinds, strict=True):
-        call, frame = candidate.call, candidate.frame
-        client = client_ref(call, frame, match, resolver)
-        function = frame.scope.function
-        sites.append(
-            ResolvedSite(
-                CallSite(
-                    path=module.path,
-                    line=call.lineno,
-                    column=module.column(call.lineno, call.col_offset),
-                    end_line=call.end_lineno or call.lineno,
-                    end_column=module.column(call.end_lineno or call.lineno, call.end_col_offset or 0),
-                    function=function.qualname if function is not None else None,
-                    library=match.called.library,
-                    kind=kind,
-                    call=module.segment(call.func),
-                    is_async=match.called.client is not None and match.called.client.constructor.is_async,
-                    method=method_of(match.method),
-                    endpoint=endpoint,
-                    client_origin=_origin(client, resolver),
-                    operation=shared.operations[endpoint] if endpoint else None,
-                    group=shared.groups.get(endpoint) if endpoint else None,
-                ),
-                call,
-                frame,
-                client,
-                match.called.request.payload,
-            )
+class _Settled:
+    """Counts the files that are done."""
+
+    def __init__(self, total: int, on_progress: Progress | None) -> None:
+        self._done = 0
+        self._total = total
+        self._on_progress = on_progress
+
+    def __call__(self) -> None:
+        self._done += 1
+        if self._on_progress is not None:
+            self._on_progress(self._done, self._total)
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """No cyclic garbage collection meanwhile: syntax trees hold no cycles, and searching them for some costs a fifth."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            if not gc.get_freeze_count():
+                # To the oldest generation, unsearched: else the next allocation would search all that was made meanwhile.
+                gc.freeze()
+                gc.unfreeze()
+            gc.enable()
+
+
+def _reported(survey: Survey) -> tuple[tuple[ResolvedSite, ...], tuple[WrapperCall, ...]]:
+    """The survey's findings as values, in the order of paths and places, with what is known endpoint by endpoint."""
+    found = sorted(survey.found, key=lambda each: _place(each.module, each.call))
+    facts = [_facts(each.match) for each in found]
+    shared = grouping((fact.endpoint, fact.kind) for fact in facts if fact.endpoint is not None)
+    sites = tuple(_site(each, fact, shared, survey.clients) for each, fact in zip(found, facts, strict=True))
+    forwarded = sorted(survey.forwarded, key=lambda each: _place(each.module, each.call))
+    wrapper_calls = tuple(
+        WrapperCall(
+            path=each.module.path,
+            line=each.call.lineno,
+            endpoint=each.endpoint,
+            via=each.function.qualname,
+            group=shared.groups.get(each.endpoint) if each.endpoint is not None else None,
         )
-    return tuple(sorted(sites, key=lambda each: (each.site.path, each.site.line, each.site.column)))
+        for each in forwarded
+    )
+    return sites, wrapper_calls
 
 
-def _kind(endpoint: str | None, match: Match) -> Kind:
-    return "llm" if endpoint is not None and llm_operation(endpoint) is not None else match.called.detector.kind
+def _place(module: Module, call: ast.Call) -> tuple[str, int, int, int]:
+    return module.path, call.lineno, call.col_offset, -(call.end_lineno or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    endpoint: str | None
+    kind: Kind
+
+
+def _facts(match: Match) -> _Facts:
+    endpoint = endpoint_of(match.method, match.url)
+    known = endpoint is not None and llm_operation(endpoint) is not None
+    return _Facts(endpoint, "llm" if known else match.called.detector.kind)
+
+
+def _site(found: Found, facts: _Facts, shared: Grouping, resolver: Resolver) -> ResolvedSite:
+    module, call, frame, match = found.module, found.call, found.frame, found.match
+    client = client_ref(call, frame, match, resolver)
+    function = frame.scope.function
+    end_line = call.end_lineno or call.lineno
+    site = CallSite(
+        path=module.path,
+        line=call.lineno,
+        column=module.column(call.lineno, call.col_offset),
+        end_line=end_line,
+        end_column=module.column(end_line, call.end_col_offset or 0),
+        function=function.qualname if function is not None else None,
+        library=match.called.library,
+        kind=facts.kind,
+        call=module.segment(call.func),
+        is_async=match.called.client is not None and match.called.client.constructor.is_async,
+        method=method_of(match.method),
+        endpoint=facts.endpoint,
+        client_origin=_origin(client, resolver),
+        operation=shared.operations[facts.endpoint] if facts.endpoint is not None else None,
+        group=shared.groups.get(facts.endpoint) if facts.endpoint is not None else None,
+    )
+    return ResolvedSite(site, call, frame, client, match.called.request.payload)
 
 
 def _origin(client: ClientRef, resolver: Resolver) -> str | None:

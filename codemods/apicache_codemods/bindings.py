@@ -5,6 +5,7 @@ keeps the resolver cheaper than parsing.
 """
 
 import ast
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -197,6 +198,7 @@ class _Recorder:
 
     def statements(self, body: list[ast.stmt]) -> None:
         # A stack, not recursion: an `elif` chain nests as deep as it is long.
+        lines = self.scope.traits.walrus_lines
         waiting: list[tuple[list[ast.stmt], Block]] = [(body, ())]
         while waiting:
             block_body, block = waiting.pop()
@@ -204,7 +206,7 @@ class _Recorder:
                 self.statement(statement, block)
                 if isinstance(statement, COMPOUND):
                     waiting.extend(inner_blocks(statement, block))
-                if self.scope.traits.walrus:
+                if lines and _covers(statement, lines):
                     self.walruses(statement, block)
 
     def bind(self, name: str, source: Source, node: ast.AST, position: Position, block: Block) -> None:
@@ -344,6 +346,11 @@ class _Recorder:
                 self.target(node.target, Assigned(node.value), node, block)
             if not isinstance(node, ast.Lambda | ast.stmt):
                 waiting.extend(ast.iter_child_nodes(node))
+
+
+def _covers(statement: ast.stmt, lines: tuple[int, ...]) -> bool:
+    index = bisect_left(lines, statement.lineno)
+    return index < len(lines) and lines[index] <= (statement.end_lineno or statement.lineno)
 
 
 def _part(source: Source, index: int) -> Source:

@@ -5,7 +5,6 @@ not the size of the module.
 """
 
 import ast
-import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ class Candidate:
 def candidates(module: Module, names: Iterable[str]) -> list[Candidate]:
     """Every call of something written `names[i](...)` or `x.names[i](...)`, in source order."""
     wanted = frozenset(names)
-    lines = _lines_with(module.source.text, wanted)
+    lines = sorted({line for name in wanted for line in module.called_on.get(name, ())})
     if not lines:
         return []
     found = [
@@ -41,21 +40,6 @@ def candidates(module: Module, names: Iterable[str]) -> list[Candidate]:
 
 def _end(call: ast.Call) -> int:
     return (call.end_lineno or 0) << 32 | (call.end_col_offset or 0)
-
-
-def _lines_with(text: str, names: frozenset[str]) -> list[int]:
-    """The 1-based lines on which one of the names is followed by an opening parenthesis."""
-    if not names:
-        return []
-    pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(names)))})\b\s*\(")
-    lines: list[int] = []
-    line, start = 1, 0
-    for hit in pattern.finditer(text):
-        line += text.count("\n", start, hit.start())
-        start = hit.start()
-        if not lines or lines[-1] != line:
-            lines.append(line)
-    return lines
 
 
 class _Search:

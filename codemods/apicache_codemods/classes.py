@@ -75,6 +75,10 @@ class Classes:
         detector = self._catalogue.by_library[library]
         return Client(library, detector, class_name, constructor, constructed, frame, project_class)
 
+    def attribute_names(self, of: ProjectClass) -> set[str]:
+        """The names that a class itself and its methods set on it or on its instances."""
+        return {*of.scope.bindings, *self._instance_writes(of.scope)}
+
     def attribute(self, of: ProjectClass, name: str, bound: ProjectInstance | ProjectClass | Client) -> Values:
         """An attribute of a class, or of an instance of it when `bound` is one; empty when nothing sets it."""
         return self._attribute(of, name, bound, set())

@@ -88,8 +88,21 @@ class Catalogue:
         self.requests: dict[str, Request] = {}
         self.call_names: set[str] = set()
         """Last parts of every call method and function: what a call site's attribute can be called."""
+        self._known: set[str] = set()
         for library, detector in by_library.items():
             self.constructors |= {name: (library, constructor) for name, constructor in detector.constructors.items()}
             self.functions |= {name: (library, request) for name, request in detector.functions.items()}
             self.requests |= detector.requests
             self.call_names |= {name.rpartition(".")[2] for name in (*detector.calls, *detector.functions)}
+            for name in (*detector.constructors, *detector.functions, *detector.requests):
+                parts = name.split(".")
+                self._known |= {".".join(parts[: length + 1]) for length in range(len(parts))}
+
+    def leads_to_call(self, name: str) -> bool:
+        """Whether a qualified name is a constructor or a function, or a module or class that such a name lies below."""
+        return name in self._known
+
+    def below(self, name: str) -> set[str]:
+        """The next parts of the known names below a qualified name: `Client`, `get`, ... below `httpx`."""
+        prefix = f"{name}."
+        return {known[len(prefix) :].partition(".")[0] for known in self._known if known.startswith(prefix)}

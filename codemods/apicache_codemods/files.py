@@ -5,7 +5,7 @@ import os
 import re
 import stat
 import tokenize
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -13,13 +13,13 @@ from pathlib import Path
 from apicache.errors import InputError
 from apicache_codemods.model import SkippedFile
 
+# Folders not entered, beside hidden ones and virtual environments (those that hold a pyvenv.cfg):
 EXCLUDED = {
     "__pycache__",  # compiled files
     "node_modules",  # JavaScript packages, some of which ship Python
     "site-packages",  # installed libraries
 }
 BUILT = {"build", "dist"}  # copies of the sources, unless the folder is itself a package
-_LOOP = errno.ELOOP
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=]", re.ASCII | re.MULTILINE)
 
 
@@ -58,29 +58,33 @@ def find_files(paths: Sequence[Path], root: Path) -> Listing:
     walk = _Walk(root)
     for path in paths:
         walk.take(path)
+    walk.follow_links()
     found = dict(sorted(walk.found.items(), key=lambda item: item[1]))
     return Listing(found, sorted(walk.skipped, key=lambda skipped: (skipped.path, skipped.reason)))
 
 
 class _Walk:
+    """Strings, not Path objects: on ten thousand files those cost more than reading them."""
+
     def __init__(self, root: Path) -> None:
-        self.root = root.absolute()
+        self.root = os.path.abspath(root)  # noqa: PTH100 - as above
         self.found: dict[str, str] = {}
-        self.skipped: list[SkippedFile] = []
+        self.skipped: dict[SkippedFile, None] = {}
         self.real: dict[str, str] = {}
+        self.links: list[str] = []
 
     def relative(self, path: str) -> str:
-        return Path(os.path.relpath(path, self.root)).as_posix()
+        inside = f"{self.root}{os.sep}"
+        named = path.removeprefix(inside) if path.startswith(inside) else os.path.relpath(path, self.root)
+        return named.replace(os.sep, "/")
 
     def skip(self, path: str, reason: str) -> None:
-        skipped = SkippedFile(path=self.relative(path), reason=reason)
-        if skipped not in self.skipped:
-            self.skipped.append(skipped)
+        self.skipped[SkippedFile(path=self.relative(path), reason=reason)] = None
 
     def take(self, path: Path) -> None:
-        absolute = os.path.normpath(self.root / path)
+        absolute = os.path.normpath(os.path.join(self.root, path))  # noqa: PTH118 - as above
         try:
-            mode = Path(absolute).stat().st_mode
+            mode = os.stat(absolute).st_mode  # noqa: PTH116 - as above
         except OSError as error:
             if not os.path.lexists(absolute):
                 raise InputError(
@@ -89,61 +93,57 @@ class _Walk:
             self.skip(absolute, _reason(error))
             return
         if not stat.S_ISDIR(mode):
-            self.add(absolute)
+            self.add(absolute, os.path.realpath(absolute))
             return
-        before = len(self.found) + len(self.skipped)
+        before = len(self.found) + len(self.skipped) + len(self.links)
         self.directory(absolute)
-        if len(self.found) + len(self.skipped) == before:
+        if len(self.found) + len(self.skipped) + len(self.links) == before:
             self.skip(absolute, "no Python files")
 
     def directory(self, top: str) -> None:
+        real_top = os.path.realpath(top)
         waiting = [top]
         while waiting:
             folder = waiting.pop()
             try:
                 with os.scandir(folder) as entries:
-                    listed = sorted(entries, key=lambda entry: entry.name)
+                    listed = list(entries)
             except OSError as error:
                 self.skip(folder, _reason(error))
                 continue
-            waiting.extend(self.sort_out(listed))
+            for entry in listed:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_symlink():
+                    self.links.append(entry.path)
+                elif entry.is_dir():
+                    if not _excluded(entry):
+                        waiting.append(entry.path)
+                elif entry.name.endswith(".py"):
+                    self.add(entry.path, f"{real_top}{entry.path[len(top) :]}")
 
-    def sort_out(self, entries: Sequence[os.DirEntry[str]]) -> Iterator[str]:
-        """Add a folder's files; gives its subfolders that are to be entered."""
-        for entry in entries:
-            path = Path(entry.path).as_posix()
-            if entry.is_symlink() and not entry.name.startswith("."):
-                self.link(path)
-            elif entry.is_dir(follow_symlinks=False):
-                if not _excluded(entry):
-                    yield path
-            elif entry.name.endswith(".py"):
-                self.add(path)
+    def follow_links(self) -> None:
+        """Add the files that symbolic links lead to, unless they were found where they lie; name the other links."""
+        for path in sorted(self.links):
+            real = os.path.realpath(path)
+            try:
+                mode = os.stat(path).st_mode  # noqa: PTH116 - as above
+            except OSError as error:
+                if path.endswith(".py") or error.errno == errno.ELOOP:
+                    self.skip(path, _reason(error))
+                continue
+            if not stat.S_ISDIR(mode):
+                if path.endswith(".py"):
+                    self.add(path, real)
+            elif f"{os.path.realpath(os.path.dirname(path))}{os.sep}".startswith(f"{real}{os.sep}"):  # noqa: PTH120
+                self.skip(path, "symbolic link loop: it points to a folder that holds it")
+            else:
+                self.skip(path, "symbolic link to a folder: not followed; give its target as a path to scan it")
 
-    def link(self, path: str) -> None:
-        """A symbolic link: one to a file is read, one to a directory or to nowhere is named."""
-        try:
-            mode = Path(path).stat().st_mode
-        except OSError as error:
-            if path.endswith(".py") or error.errno == _LOOP:
-                self.skip(path, _reason(error))
-            return
-        if not stat.S_ISDIR(mode):
-            if path.endswith(".py"):
-                self.add(path)
-        elif Path(os.path.realpath(path)) in Path(os.path.realpath(Path(path).parent)).parents or os.path.realpath(
-            path
-        ) == os.path.realpath(Path(path).parent):
-            self.skip(path, "symbolic link loop: it points to a folder that holds it")
-        else:
-            self.skip(path, "symbolic link to a folder: not followed; give its target as a path to scan it")
-
-    def add(self, path: str) -> None:
-        path = Path(path).as_posix()
-        real = os.path.realpath(path)
+    def add(self, path: str, real: str) -> None:
         known = self.real.setdefault(real, path)
         if known == path:
-            self.found[path] = self.relative(path)
+            self.found[path.replace(os.sep, "/")] = self.relative(path)
         else:
             self.skip(path, f"same file as {self.relative(known)}")
 
@@ -175,16 +175,15 @@ def _decode(data: bytes) -> str:
 
 
 def _excluded(entry: os.DirEntry[str]) -> bool:
-    name = entry.name
-    if name.startswith(".") or name in EXCLUDED:
+    if entry.name in EXCLUDED:
         return True
-    if name in BUILT:
-        return not Path(entry.path, "__init__.py").exists()
-    return Path(entry.path, "pyvenv.cfg").exists()
+    if entry.name in BUILT:
+        return not os.path.lexists(f"{entry.path}/__init__.py")
+    return os.path.lexists(f"{entry.path}/pyvenv.cfg")
 
 
 def _reason(error: OSError) -> str:
-    if error.errno == _LOOP:
+    if error.errno == errno.ELOOP:
         return "symbolic link loop"
     if isinstance(error, PermissionError):
         return "no permission"

@@ -44,15 +44,16 @@ class Match:
 
 
 class Matcher:
-    """Matches calls against the detectors' cards."""
+    """Matches calls against the detectors' cards; `clients` resolves what is called, `texts` what is sent."""
 
-    def __init__(self, resolver: Resolver) -> None:
-        self._resolver = resolver
-        self._catalogue = resolver.catalogue
+    def __init__(self, clients: Resolver, texts: Resolver) -> None:
+        self._clients = clients
+        self._texts = texts
+        self._catalogue = clients.catalogue
 
     def match(self, call: ast.Call, frame: Frame) -> Match | None:
         """What the call sends, if it is a call site."""
-        for callee in self._resolver.evaluate(call.func, frame):
+        for callee in self._clients.evaluate(call.func, frame):
             called = self._called(callee)
             if called is not None:
                 return self._sent(called, call, frame)
@@ -81,7 +82,7 @@ class Matcher:
         for keyword, suffix in constructor.base_urls.items():
             for given in client.constructed.keywords:
                 if given.arg == keyword:
-                    values = self._resolver.evaluate(given.value, client.frame)
+                    values = self._texts.evaluate(given.value, client.frame)
                     if not all(isinstance(value, Nothing) for value in values):
                         return join(text_of(values), literal(suffix))
         unpacked = any(keyword.arg is None for keyword in client.constructed.keywords)
@@ -96,7 +97,7 @@ class Matcher:
 
     def _prepared(self, called: Called, given: ast.expr | None, frame: Frame) -> Match:
         """A request object built ahead: method and URL are those of the call that built it."""
-        values = self._resolver.evaluate(given, frame) if given is not None else ()
+        values = self._texts.evaluate(given, frame) if given is not None else ()
         built = next((value for value in values if isinstance(value, Prepared)), None)
         if built is None:
             return Match(called, HOLE, HOLE)
@@ -108,7 +109,7 @@ class Matcher:
         if isinstance(part, str):
             return literal(part)
         given = argument(call, part)
-        return self._resolver.text(given, frame) if given is not None else HOLE
+        return self._texts.text(given, frame) if given is not None else HOLE
 
 
 def argument(call: ast.Call, where: Argument) -> ast.expr | None:

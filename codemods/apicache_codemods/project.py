@@ -6,6 +6,7 @@ A module is known by its *location*: the absolute path without `.py` or `/__init
 
 import ast
 import posixpath
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
@@ -14,6 +15,9 @@ from apicache_codemods.model import SkippedFile
 from apicache_codemods.scopes import Scope, Traits
 from apicache_codemods.syntax import parse
 
+_WALRUS = re.compile(":=")
+_CALLED = re.compile(r"(\w+)\s*\(")
+_LINE_END = re.compile("\n")
 _PACKAGE = "/__init__"
 
 
@@ -39,13 +43,36 @@ class Module:
     def scope(self) -> Scope:
         """The scope of the module's top level."""
         text = self.source.text
-        traits = Traits(walrus=":=" in text, moves_global="global " in text, moves_nonlocal="nonlocal " in text)
+        traits = Traits(
+            walrus_lines=lines_with(_WALRUS, text), moves_global="global " in text, moves_nonlocal="nonlocal " in text
+        )
         return Scope(self.tree, None, owner=self.location, traits=traits)
 
     @cached_property
     def lines(self) -> list[str]:
         """The text's lines as `ast` numbers them: only a line feed ends one."""
         return self.source.text.split("\n")
+
+    @cached_property
+    def _line_starts(self) -> list[int]:
+        """Where each line begins in the text, and where the last one ends."""
+        return [0, *(match.end() for match in _LINE_END.finditer(self.source.text)), len(self.source.text)]
+
+    def text_of(self, statement: ast.stmt) -> str:
+        """The lines a statement stands on."""
+        starts = self._line_starts
+        return self.source.text[starts[statement.lineno - 1] : starts[statement.end_lineno or statement.lineno]]
+
+    @cached_property
+    def called_on(self) -> dict[str, list[int]]:
+        """For each name written before an opening parenthesis, the 1-based lines on which it stands so."""
+        called: dict[str, list[int]] = {}
+        line, start, text = 1, 0, self.source.text
+        for hit in _CALLED.finditer(text):
+            line += text.count("\n", start, hit.start())
+            start = hit.start()
+            called.setdefault(hit[1], []).append(line)
+        return called
 
     def column(self, line: int, offset: int) -> int:
         """The column in characters of a UTF-8 byte `offset` in a 1-based `line`."""
@@ -104,7 +131,7 @@ class Project:
         then in the folders above it, and in a `src` folder beside each.
         """
         if level:
-            base = importer if self.is_package(importer) else posixpath.dirname(importer)
+            base = importer if self.is_package(importer) else importer.rpartition("/")[0]
             for _ in range(level - 1):
                 base = posixpath.dirname(base)
             location = posixpath.join(base, *dotted.split(".")) if dotted else base
@@ -112,7 +139,7 @@ class Project:
         top = dotted.partition(".")[0]
         if top in self.libraries:
             return None
-        folder = posixpath.dirname(importer)
+        folder = importer.rpartition("/")[0]
         key = (folder, dotted)
         if key not in self._found:
             self._found[key] = self._find_absolute(folder, top, dotted)
@@ -134,6 +161,17 @@ class Project:
             bases = [base, *_parents(base)]
             self._search[folder] = tuple(each for base in bases for each in (base, posixpath.join(base, "src")))
         return self._search[folder]
+
+
+def lines_with(pattern: re.Pattern[str], text: str) -> tuple[int, ...]:
+    """The 1-based lines on which a match of the pattern begins."""
+    lines: dict[int, None] = {}
+    line, start = 1, 0
+    for hit in pattern.finditer(text):
+        line += text.count("\n", start, hit.start())
+        start = hit.start()
+        lines[line] = None
+    return tuple(lines)
 
 
 def _location(absolute: str) -> str:

@@ -6,7 +6,7 @@
 """
 
 import ast
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Container
 
 from apicache_codemods import texts
 from apicache_codemods.bindings import (
@@ -48,22 +48,24 @@ from apicache_codemods.values import (
     text_of,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 _DEEPEST = 40  # chains in real code stay under ten; each level takes a handful of Python's stack frames
 _MOST = 12  # alternatives kept of one expression
-_SAME = {"contextlib.closing", "contextlib.aclosing", "copy.copy", "copy.deepcopy"}
+_SAME = {"contextlib.closing", "contextlib.aclosing", "copy.copy", "copy.deepcopy", "apicache.per_event_loop"}
 _ENTERING = {"enter_context", "enter_async_context"}
 _FROM_CLASS = {"__new__", "__init_subclass__", "__class_getitem__"}
 
 
 class Resolver:
-    """Evaluates expressions of one project; everything it found is remembered."""
+    """Evaluates expressions of one project; everything it found is remembered.
 
-    def __init__(self, project: Project, catalogue: Catalogue) -> None:
+    `enters` says which modules, by location, it may look into; what lies in others is unknown. A resolver of clients need
+    not parse modules that no client is in.
+    """
+
+    def __init__(self, project: Project, catalogue: Catalogue, enters: Container[str]) -> None:
         self.project = project
         self.catalogue = catalogue
+        self._enters = enters
         self.functions = Functions(self)
         self.classes = Classes(self, self.functions, catalogue)
         self._known: dict[ast.expr, Values] = {}
@@ -86,6 +88,12 @@ class Resolver:
             ast.List: self._display,
             ast.Dict: self._display,
         }
+
+    def forget(self) -> None:
+        """Forget what was found, because `enters` has grown."""
+        self._known.clear()
+        self.functions = Functions(self)
+        self.classes = Classes(self, self.functions, self.catalogue)
 
     def evaluate(self, expression: ast.expr, frame: Frame) -> Values:
         """The alternatives an expression may be worth where it stands; at least one."""
@@ -146,7 +154,7 @@ class Resolver:
             self._active.discard(key)
 
     def _member(self, location: str, name: str) -> Values:
-        module = self.project.module(location)
+        module = self.project.module(location) if location in self._enters else None
         if module is not None and name in module.scope.bindings:
             found = united(*(self.bound(binding) for binding in final(name, module.scope)))
             if found:

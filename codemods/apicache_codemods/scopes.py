@@ -36,7 +36,7 @@ _KINDS: dict[type[ast.AST], ScopeKind] = {
 class Traits:
     """Which rare constructs a module's text holds at all, so that most modules never pay for them."""
 
-    walrus: bool
+    walrus_lines: tuple[int, ...]
     moves_global: bool
     moves_nonlocal: bool
 

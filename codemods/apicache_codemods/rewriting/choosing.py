@@ -103,7 +103,10 @@ class Chooser:
     def _candidate(self, subject: Subject, unit: Unit) -> Candidate:
         if unit in self.unreachable:
             raise MismatchError(self.unreachable[unit])
-        candidate = self.candidates.of(subject)
+        try:
+            candidate = self.candidates.of(subject)
+        except RecursionError:
+            raise MismatchError("its arguments are nested too deeply") from None
         home = candidate.reach.home
         if home is not None and (self.unit_of(home.module) != unit or home.module.path in self.refused):
             raise MismatchError(f"its client {home.name!r} is assigned in {home.module.path}, out of reach")

@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import libcst as cst
+
 from apicache_codemods.bindings import Assigned, Entered, Imported
 from apicache_codemods.detector import load_detectors
 from apicache_codemods.project import Module
@@ -13,7 +15,7 @@ from apicache_codemods.rewriting.names import Names, assignment_parts, only_bind
 from apicache_codemods.rewriting.operations_module import ClientUse
 from apicache_codemods.rewriting.rules_place import is_test_path
 from apicache_codemods.rewriting.subject import Subject
-from apicache_codemods.rewriting.terms import Openness, Term
+from apicache_codemods.rewriting.terms import Openness, Term, code_of
 from apicache_codemods.scopes import lookup
 
 _CLOSING = frozenset({"close", "aclose"})
@@ -55,6 +57,10 @@ class Clients:
             return Reach(self._moved(subject, home), home=home)
         if holder == "with":
             return self._opened(subject)
+        if holder == "expression":
+            made = self._per_event_loop(subject)
+            if made is not None:
+                return made
         written = ast.unparse(subject.resolved.client.expression)
         raise MismatchError(f"its client {written!r} is known only where the call stands")
 
@@ -78,7 +84,10 @@ class Clients:
         expression = subject.resolved.client.expression
         if not isinstance(expression, ast.Name):
             raise MismatchError("its client is not a name")
-        module, name = subject.module, expression.id
+        return self.home_of(subject.module, expression.id)
+
+    def home_of(self, module: Module, name: str) -> Home:
+        """Where the client that a module knows as `name` is assigned; raises MismatchError when that is not certain."""
         project = self._names.analysis.resolver.project
         while True:
             binding = only_binding(module, name)
@@ -183,6 +192,18 @@ class Clients:
         called = isinstance(parent, ast.Call) and parent.func is node
         return called and (".".join(path) in load_detectors()[library].calls or path[0] in _CLOSING)
 
+    def _per_event_loop(self, subject: Subject) -> Reach | None:
+        """A client that `per_event_loop` makes: `client()` in an operation that serves several modules."""
+        expression = subject.resolved.client.expression
+        if not isinstance(expression, ast.Call) or not isinstance(expression.func, ast.Name):
+            return None
+        name = expression.func.id
+        term = factory_term(subject.module, name, self._names)
+        if term is None or term.openness is not Openness.CLOSED:
+            return None
+        library = subject.site.library
+        return Reach(ClientUse(("client", term.key), library, subject.path, name, term, per_event_loop=True))
+
     def _opened(self, subject: Subject) -> Reach:
         client = subject.resolved.client
         binding, expression = client.binding, client.expression
@@ -221,6 +242,21 @@ def _is_member(node: ast.AST, home: Home, stem: str) -> bool:
     if not isinstance(node, ast.Attribute) or node.attr != home.name:
         return False
     return ast.unparse(node.value).rpartition(".")[2] == stem
+
+
+def factory_term(module: Module, name: str, names: Names) -> Term | None:
+    """The constructor call behind `name = per_event_loop(httpx.AsyncClient)`; None for any other assignment."""
+    tree = names.trees.of(module)
+    for statement in top_level_assignments(tree.module) if tree is not None else ():
+        target, value = assignment_parts(statement)
+        if target != name or not isinstance(value, cst.Call) or len(value.args) != 1:
+            continue
+        if code_of(value.func).rpartition(".")[2] != "per_event_loop":
+            continue
+        maker = value.args[0].value
+        made = maker.body if isinstance(maker, cst.Lambda) else cst.Call(func=maker)
+        return names.in_module(module).term(made, name)
+    return None
 
 
 def span_in(module: Module, node: ast.expr) -> tuple[int, int, int, int]:

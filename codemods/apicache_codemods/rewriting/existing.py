@@ -4,9 +4,10 @@ import ast
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from apicache_codemods.bindings import Imported
-from apicache_codemods.project import Module
+from apicache_codemods.bindings import Assigned, Imported
+from apicache_codemods.project import Module, Project
 from apicache_codemods.rewriting.candidates import Candidate, Candidates
+from apicache_codemods.rewriting.clients import factory_term
 from apicache_codemods.rewriting.generalise import MismatchError, Parameter, bind
 from apicache_codemods.rewriting.names import Names, only_binding
 from apicache_codemods.rewriting.operations_module import CACHE_NAME, OperationsModule
@@ -28,6 +29,8 @@ class ExistingOperation:
         endpoints = {each.subject.site.endpoint for each in (self.definition, candidate)}
         if self.definition.kind != candidate.kind or len(endpoints) != 1:
             raise MismatchError("it is another call")
+        if not self._in_same_loop(candidate):
+            raise MismatchError("its client may live in another event loop than the operation's")
         if self.returns_json and candidate.decoding is None:
             raise MismatchError("the operation gives the decoded body")
         bound = bind(self.definition.call, candidate.call, self.parameters)
@@ -35,10 +38,24 @@ class ExistingOperation:
         names = sorted(bound, key=lambda name: next(i for i, term in enumerate(order) if term is bound[name]))
         return tuple(Parameter(name, (bound[name],)) for name in names)
 
+    def _in_same_loop(self, candidate: Candidate) -> bool:
+        """Whether the operation's client can stand in for the candidate's: a connection belongs to one event loop."""
+        mine, its = self.definition.reach, candidate.reach
+        if not candidate.subject.site.is_async or its.home is None:
+            return True
+        return mine.use.per_event_loop or mine.home == its.home
 
-def is_operations_module(module: Module) -> bool:
-    """Whether a module assigns `api_cache` from `UnifiedAPICache`."""
-    return "UnifiedAPICache" in module.source.text and only_binding(module, CACHE_NAME) is not None
+
+def operations_modules(project: Project) -> list[Module]:
+    """The project's modules that assign `api_cache` from `UnifiedAPICache`."""
+    texts = ((location, source.text) for location, source in project.sources.items())
+    modules = (project.module(location) for location, text in texts if "UnifiedAPICache" in text and CACHE_NAME in text)
+    return [module for module in modules if module is not None and _assigns_cache(module)]
+
+
+def _assigns_cache(module: Module) -> bool:
+    binding = only_binding(module, CACHE_NAME)
+    return binding is not None and isinstance(binding.source, Assigned)
 
 
 def opened(module: Module, import_name: str, names: Names) -> OperationsModule | None:
@@ -63,6 +80,9 @@ def opened(module: Module, import_name: str, names: Names) -> OperationsModule |
             elif isinstance(meaning, Carried):
                 made.known[meaning.term.key] = name
             continue
+        factory = factory_term(module, name, names)
+        if factory is not None:
+            made.factories[factory.key] = name
         term = names.term_of_assignment(module, name)
         if term is not None and term.openness is Openness.CLOSED and term.label[0] != "value":
             made.known[term.key] = name

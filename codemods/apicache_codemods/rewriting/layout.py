@@ -1,15 +1,14 @@
 """Where modules lie, what they are imported by, and where the operations module of some sites belongs."""
 
-import ast
 import itertools
 import posixpath
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from apicache.errors import InputError
-from apicache_codemods.analysis import Analysis
-from apicache_codemods.project import Module
+from apicache_codemods.project import Module, Project
 
 DEFAULT_NAME: Final = "api_operations.py"
 
@@ -26,36 +25,28 @@ class Layout:
     when some module of the project imports it as one.
     """
 
-    def __init__(self, analysis: Analysis) -> None:
-        self._project = analysis.resolver.project
-        self._bases = self._bases_by_imports(analysis.modules.values())
-
-    def _bases_by_imports(self, modules: Iterable[Module]) -> dict[str, str]:
-        found: dict[str, str] = {}
-        for module in modules:
-            for node in ast.walk(module.tree):
-                if isinstance(node, ast.Import):
-                    dotted = [alias.name for alias in node.names]
-                elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
-                    dotted = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-                else:
-                    continue
-                for name in dotted:
-                    location = self._project.find(name, 0, module.location)
-                    if location is not None:
-                        base = location.removesuffix("/" + name.replace(".", "/"))
-                        found.setdefault(posixpath.dirname(location), base)
-        return found
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._bases: dict[str, str] = {}
 
     def base(self, module: Module) -> str:
         """The folder that the module's import name starts below."""
-        return self._base_of(posixpath.dirname(module.source.absolute))
+        folder = posixpath.dirname(module.source.absolute)
+        if folder not in self._bases:
+            base = folder
+            while Path(base, "__init__.py").exists():
+                base = posixpath.dirname(base)
+            self._bases[folder] = self._imported_base(base)
+        return self._bases[folder]
 
-    def _base_of(self, folder: str) -> str:
-        base = folder
-        while Path(base, "__init__.py").exists():
-            base = posixpath.dirname(base)
-        return self._bases.get(base, base) if base != folder else self._bases.get(folder, folder)
+    def _imported_base(self, folder: str) -> str:
+        """The folder, or the one above it when some module imports the folder as a package without `__init__.py`."""
+        name = posixpath.basename(folder)
+        imported = re.compile(rf"^\s*(?:from|import)\s+{re.escape(name)}\b", re.MULTILINE)
+        for location, source in self._project.sources.items():
+            if imported.search(source.text) and self._project.find(name, 0, location) == folder:
+                return posixpath.dirname(folder)
+        return folder
 
     def import_name(self, module: Module) -> str:
         """The dotted name the module is imported by."""

@@ -1,7 +1,7 @@
 """From choices to edits: what is done to each file, and what its imports need afterwards."""
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -32,6 +32,8 @@ class ModuleEdits:
     tree: SourceTree
     edits: FileEdits = field(default_factory=FileEdits)
     imports: dict[Import, None] = field(default_factory=dict)
+    homes: dict[str, cst.BaseStatement] = field(default_factory=dict)
+    """The assignments of clients that were taken away, by name."""
     moved: dict[str, tuple[OperationsModule, str]] = field(default_factory=dict)
     """Clients assigned here that moved: name -> (operations module, name there)."""
 
@@ -73,10 +75,21 @@ class ModuleEdits:
 
     def move(self, home: Home, operations: OperationsModule, name: str) -> None:
         """Take away the assignment of a client that moved."""
+        self.drop_if_unused(home)
+        self.moved[home.name] = (operations, name)
+
+    def drop_if_unused(self, home: Home) -> None:
+        """Take away the assignment of a client; `keep` puts it back."""
         for statement in top_level_assignments(self.tree.module):
             if assignment_parts(statement)[0] == home.name:
                 self.edits.dropped.add(statement)
-        self.moved[home.name] = (operations, name)
+                self.homes[home.name] = statement
+
+    def keep(self, wanted: Collection[str]) -> bool:
+        """Put back the assignments of clients that did not move and that somebody still looks for here."""
+        kept = {name for name in wanted if name in self.homes and name not in self.moved}
+        self.edits.dropped -= {self.homes[name] for name in kept}
+        return bool(kept)
 
     def imported(self, wanted: Import) -> str:
         """The name by which this module has, or will have, what `wanted` imports."""

@@ -51,6 +51,7 @@ class Trees:
     def _parsed(self, module: Module) -> SourceTree | None:
         try:
             tree = SourceTree(Path(module.source.absolute).read_bytes())
+            tree.calls  # noqa: B018 - what is nested too deeply to be walked shows here
         except (cst.ParserSyntaxError, UnicodeError, OSError, RecursionError, LookupError) as error:
             self.failures[module.path] = f"it cannot be read for editing: {type(error).__name__}"
             return None

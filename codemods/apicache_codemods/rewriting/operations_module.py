@@ -21,6 +21,7 @@ CACHE_NAME: Final = "api_cache"
 INDENT: Final = "    "
 _DOCSTRING: Final = '"""External API calls as cached operations, written by `apicache migrate` and yours to edit."""'
 _RUNTIME: Final = Import("apicache", "UnifiedAPICache")
+_PER_EVENT_LOOP: Final = Outside("apicache", "per_event_loop")
 _CALL: Final = "_the_call_"
 _CLIENT: Final = "_the_client_"
 
@@ -41,6 +42,8 @@ class ClientUse:
     """Whether the client is opened around the call by `with` or `async with`."""
     comments: tuple[str, ...] = ()
     """Comment lines above the client's assignment, which move with it."""
+    per_event_loop: bool = False
+    """Whether each event loop needs a client of its own: the operation serves modules whose clients were distinct."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,8 @@ class OperationsModule:
     """The names that the module binds."""
     known: dict[Hashable, str] = field(default_factory=dict)
     """Names by what they stand for: qualified names of imports, keys of assigned terms."""
+    factories: dict[Hashable, str] = field(default_factory=dict)
+    """Names of functions that give the running event loop's client, by the key of its constructor."""
     imports: list[Import] = field(default_factory=list)
     assignments: list[str] = field(default_factory=list)
     functions: list[str] = field(default_factory=list)
@@ -120,6 +125,20 @@ class OperationsModule:
         self.assignments.append("".join(f"{comment}\n" for comment in comments) + f"{name} = {code}\n")
         return name
 
+    def factory(self, wanted: str, term: Term) -> str:
+        """The name of the function that gives the running event loop's client, whose constructor is `term`."""
+        known = self.factories.get(term.key)
+        if known is not None:
+            return known
+        made = cst.ensure_type(render(term, {}, self), cst.Call)
+        maker = code_of(made) if made.args else code_of(made.func)
+        wrapper = self.imported(_PER_EVENT_LOOP)
+        name = free_name(wanted, self.taken)
+        self.taken.add(name)
+        self.factories[term.key] = name
+        self.assignments.append(f"{name} = {wrapper}({'lambda: ' if made.args else ''}{maker})\n")
+        return name
+
     def adopt(self, name: str, module: str, term: Term) -> None:
         """Import a client, whose constructor is `term`, from the module that assigns it."""
         if term.key in self.known:
@@ -159,6 +178,8 @@ class OperationsModule:
         placed: dict[str, cst.BaseExpression] = {}
         if client.constructor is None:
             holder = self.imported(Outside(client.library))
+        elif client.per_event_loop:
+            holder = f"{self.factory(client.name, client.constructor)}()"
         elif client.entered:
             holder = client.name
             placed[_CLIENT] = render(client.constructor, {}, self)
@@ -275,11 +296,14 @@ def _import_lines(imports: Iterable[Import], own_packages: frozenset[str]) -> st
         top = wanted.module.partition(".")[0]
         section = 2 if top in own_packages else 0 if top in sys.stdlib_module_names else 1
         sections.setdefault(section, []).append(wanted)
-    blocks = [
-        "".join(
-            f"{each.code}\n"
-            for each in sorted(sections[section], key=lambda each: (each.name is not None, each.module, each.code))
-        )
-        for section in sorted(sections)
-    ]
-    return "\n".join(blocks)
+    return "\n".join("".join(f"{line}\n" for line in _section(sections[number])) for number in sorted(sections))
+
+
+def _section(imports: Iterable[Import]) -> list[str]:
+    """The lines of one section: `import` statements first, then one `from` statement a module."""
+    plain = sorted(each.code for each in imports if each.name is None)
+    members: dict[str, list[str]] = {}
+    for each in imports:
+        if each.name is not None:
+            members.setdefault(each.module, []).append(each.code.partition(" import ")[2])
+    return plain + [f"from {module} import {', '.join(sorted(members[module]))}" for module in sorted(members)]

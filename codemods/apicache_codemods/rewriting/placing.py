@@ -1,5 +1,6 @@
 """Putting an import into a module where it runs before its first use and after everything it may depend on."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -78,8 +79,11 @@ def _binds(alias: cst.ImportAlias, part: cst.Import | cst.ImportFrom, wanted: Im
 
 
 def _place(statements: Sequence[cst.BaseStatement], wanted: Import, limit: int, own_packages: frozenset[str]) -> int:
-    """After the last import of its section at the head of the module, else after the last import, else at the top."""
-    own = wanted.module.partition(".")[0] in own_packages
+    """After the last import of its section, or of one before it, at the head of the module; else at the top.
+
+    Where other code runs between the imports (`sys.path.insert`), after the last of them.
+    """
+    section = _section(wanted.module, own_packages)
     top = 0
     last = after_section = None
     for index, statement in enumerate(statements[:limit]):
@@ -87,71 +91,88 @@ def _place(statements: Sequence[cst.BaseStatement], wanted: Import, limit: int, 
             top = index + 1
         elif imported_parts(statement):
             last = index + 1
-            if own or not _is_own(statement, own_packages):
+            if _section_of(statement, own_packages) <= section:
                 after_section = index + 1
         elif not isinstance(statement, cst.SimpleStatementLine | cst.If | cst.Try):
             break
-    if after_section is not None and (last is None or _only_imports(statements[after_section:last])):
-        return after_section
-    return last if last is not None else top
-
-
-def _only_imports(statements: Sequence[cst.BaseStatement]) -> bool:
-    return all(imported_parts(statement) for statement in statements)
-
-
-def _statement(
-    wanted: Import, before: Sequence[cst.BaseStatement], own_packages: frozenset[str]
-) -> cst.SimpleStatementLine:
-    own = wanted.module.partition(".")[0] in own_packages
-    previous = before[-1] if before else None
-    gap = previous is not None and (
-        not imported_parts(previous) or _is_future(previous) or (own and not _is_own(previous, own_packages))
-    )
-    line = cst.parse_statement(wanted.code)
-    blank = [cst.EmptyLine(indent=False)] if gap else []
-    return cst.ensure_type(line, cst.SimpleStatementLine).with_changes(leading_lines=blank)
+    if last is None:
+        return top
+    start = top if after_section is None else after_section
+    return start if all(imported_parts(statement) for statement in statements[start:last]) else last
 
 
 def _insert(statements: list[cst.BaseStatement], index: int, wanted: Import, own_packages: frozenset[str]) -> None:
-    """Insert before those of its section's `from` imports that sort after it; they keep their section's blank line."""
+    """Insert before those imports of its section that sort after it; the first of a section keeps its blank line."""
     place = index
     while place > 0 and _sorts_after(statements[place - 1], wanted, own_packages):
         place -= 1
         if getattr(statements[place], "leading_lines", ()):
             break
-    new = _statement(wanted, statements[:place], own_packages)
+    new = cst.ensure_type(cst.parse_statement(wanted.code), cst.SimpleStatementLine)
     if place < index:
         displaced = cst.ensure_type(statements[place], cst.SimpleStatementLine)
         new = new.with_changes(leading_lines=displaced.leading_lines)
         statements[place] = displaced.with_changes(leading_lines=[])
+    elif place > 0 and _needs_gap(statements[place - 1], new, own_packages):
+        new = new.with_changes(leading_lines=[cst.EmptyLine(indent=False)])
     statements.insert(place, new)
-    _separate(statements, place)
+    _separate(statements, place, own_packages)
+
+
+def _needs_gap(before: cst.BaseStatement, new: cst.SimpleStatementLine, own_packages: frozenset[str]) -> bool:
+    if not imported_parts(before) or _is_future(before):
+        return True
+    own = _section_of(new, own_packages) == _OWN
+    return own and _section_of(before, own_packages) != _OWN
 
 
 def _sorts_after(statement: cst.BaseStatement, wanted: Import, own_packages: frozenset[str]) -> bool:
+    """Whether a statement of the same section belongs below: `import` before `from`, then by name."""
     parts = imported_parts(statement)
-    if len(parts) != 1 or not isinstance(parts[0], cst.ImportFrom) or parts[0].relative or _is_future(statement):
+    if (
+        len(parts) != 1
+        or _is_future(statement)
+        or _section_of(statement, own_packages) != _section(wanted.module, own_packages)
+    ):
         return False
     if any(line.comment is not None for line in getattr(statement, "leading_lines", ())):
         return False
-    own = wanted.module.partition(".")[0] in own_packages
-    return _is_own(statement, own_packages) == own and dotted(parts[0].module).lower() > wanted.module.lower()
+    part = parts[0]
+    if isinstance(part, cst.ImportFrom):
+        return wanted.name is None or (not part.relative and dotted(part.module).lower() > wanted.module.lower())
+    return wanted.name is None and part.names[0].evaluated_name.lower() > wanted.module.lower()
 
 
-def _separate(statements: list[cst.BaseStatement], index: int) -> None:
-    """Blank lines after an import that was put before something that is not an import."""
+def _separate(statements: list[cst.BaseStatement], index: int, own_packages: frozenset[str]) -> None:
+    """Blank lines after a new import, where what follows has none and is of another kind."""
     if index + 1 >= len(statements):
         return
     follower = statements[index + 1]
-    if imported_parts(follower):
-        return
-    wanted = 2 if isinstance(follower, cst.FunctionDef | cst.ClassDef) else 1
     lines = list(getattr(follower, "leading_lines", ()))
-    blank = next((count for count, line in enumerate(lines) if line.comment is not None), len(lines))
-    if blank == 0:
-        missing = [cst.EmptyLine(indent=False)] * wanted
-        statements[index + 1] = follower.with_changes(leading_lines=[*missing, *lines])
+    if lines and lines[0].comment is None:
+        return
+    if imported_parts(follower):
+        wanted = int(_section_of(follower, own_packages) > _section_of(statements[index], own_packages))
+    else:
+        wanted = 2 if isinstance(follower, cst.FunctionDef | cst.ClassDef) else 1
+    statements[index + 1] = follower.with_changes(leading_lines=[*[cst.EmptyLine(indent=False)] * wanted, *lines])
+
+
+_STANDARD, _LIBRARIES, _OWN = range(3)
+
+
+def _section(module: str, own_packages: frozenset[str]) -> int:
+    top = module.partition(".")[0]
+    if top in own_packages:
+        return _OWN
+    return _STANDARD if top in sys.stdlib_module_names else _LIBRARIES
+
+
+def _section_of(statement: cst.BaseStatement, own_packages: frozenset[str]) -> int:
+    part = imported_parts(statement)[0]
+    if isinstance(part, cst.ImportFrom):
+        return _OWN if part.relative else _section(dotted(part.module), own_packages)
+    return _section(part.names[0].evaluated_name, own_packages)
 
 
 def imported_parts(statement: cst.CSTNode) -> list[cst.Import | cst.ImportFrom]:
@@ -176,19 +197,6 @@ def _aliases(part: cst.Import | cst.ImportFrom) -> Sequence[cst.ImportAlias]:
 def _alias(wanted: Import) -> cst.ImportAlias:
     asname = cst.AsName(name=cst.Name(wanted.alias)) if wanted.alias else None
     return cst.ImportAlias(name=cst.Name(wanted.name or ""), asname=asname)
-
-
-def _is_own(statement: cst.BaseStatement, own_packages: frozenset[str]) -> bool:
-    for part in imported_parts(statement):
-        if isinstance(part, cst.ImportFrom) and (
-            part.relative or dotted(part.module).partition(".")[0] in own_packages
-        ):
-            return True
-        if isinstance(part, cst.Import) and any(
-            alias.evaluated_name.partition(".")[0] in own_packages for alias in part.names
-        ):
-            return True
-    return False
 
 
 def _is_future(statement: cst.BaseStatement) -> bool:

@@ -5,8 +5,8 @@ A file whose new content does not compile is refused, and the next attempt leave
 
 import os
 import posixpath
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import libcst as cst
@@ -18,7 +18,7 @@ from apicache_codemods.rewriting.candidates import Candidate, Candidates, Cluste
 from apicache_codemods.rewriting.choosing import Choice, Chooser, Joined, StyleChoice, Unit
 from apicache_codemods.rewriting.clients import Clients, Home
 from apicache_codemods.rewriting.dependencies import imported_by
-from apicache_codemods.rewriting.existing import ExistingOperation, is_operations_module, opened, operations_of
+from apicache_codemods.rewriting.existing import ExistingOperation, opened, operations_modules, operations_of
 from apicache_codemods.rewriting.layout import Layout
 from apicache_codemods.rewriting.mentions import Mentions
 from apicache_codemods.rewriting.module_edits import ModuleEdits, edited, finished
@@ -66,14 +66,15 @@ class Planner:
         self.style = style
         self.place = place
         self.root = root
-        self.layout = Layout(analysis)
+        self.layout = Layout(analysis.resolver.project)
         self.names = Names(analysis, Trees(), mentions)
-        self.candidates = Candidates(self.names, Clients(self.names))
+        self.clients = Clients(self.names)
+        self.candidates = Candidates(self.names, self.clients)
         subjects = [self._subject(each) for each in analysis.sites]
         self.subjects = [subject for subject in subjects if subject.site.path in reported]
         self.polled = polled_functions(analysis.modules.values())
         self.uneditable = self._uneditable()
-        self.operations_modules = [each for each in analysis.modules.values() if is_operations_module(each)]
+        self.operations_modules = operations_modules(analysis.resolver.project)
         self.existing = {
             module.path: operations_of(module, subjects, self.candidates) for module in self.operations_modules
         }
@@ -106,6 +107,8 @@ class _Work:
         self.edits: dict[str, ModuleEdits] = {}
         self.operations: dict[str, OperationsModule] = {}
         self.operation_names = set(planner.mentions.operation_names)
+        self.homes: dict[tuple[str, Hashable], set[Home]] = {}
+        """Where clients of equal constructors are assigned, by operations module and constructor."""
         self.users: frozenset[str] = frozenset()
         """The locations of the modules that will import an operations module."""
 
@@ -164,6 +167,7 @@ class _Work:
                 member.subject.module.path: member.subject.module for found in clusters for member in found.members
             }
             operations = self._target(unit, list(modules.values()))
+            self._note_homes([member for found in clusters for member in found.members], operations)
             for found in clusters:
                 self._edit_cluster(found, operations)
         for subject in choice.wrapped:
@@ -206,14 +210,15 @@ class _Work:
 
     def _edit_cluster(self, found: Cluster, operations: OperationsModule) -> None:
         for member in found.members:
-            self._adopt(member, operations)
+            if not self._needs_factory(member, operations):
+                self._adopt(member, operations)
         first = found.members[0]
         site = first.subject.site
         wanted = site.operation or "call"
         definition = Definition(
             wanted_name=wanted,
             endpoint=site.endpoint or "",
-            client=first.reach.use,
+            client=replace(first.reach.use, per_event_loop=self._needs_factory(first, operations)),
             call=first.call,
             generalisation=found.generalisation,
             is_async=site.is_async,
@@ -226,6 +231,28 @@ class _Work:
         for index, member in enumerate(found.members):
             arguments = _arguments(member, found, index)
             self._operate(member, operations, name, arguments, returns_json=found.returns_json)
+
+    def _needs_factory(self, candidate: Candidate, operations: OperationsModule) -> bool:
+        """Whether the operation replaces distinct async clients, each of which lived in an event loop of its own."""
+        constructor = candidate.reach.use.constructor
+        if not candidate.subject.site.is_async or candidate.reach.home is None or constructor is None:
+            return False
+        return len(self.homes[operations.path, constructor.key]) > 1 or constructor.key in operations.factories
+
+    def _note_homes(self, members: Sequence[Candidate], operations: OperationsModule) -> None:
+        """Remember where the clients of equal constructors are assigned, the operations module itself included."""
+        for member in members:
+            home, constructor = member.reach.home, member.reach.use.constructor
+            if home is None or constructor is None:
+                continue
+            homes = self.homes.setdefault((operations.path, constructor.key), set())
+            homes.add(home)
+            known = operations.known.get(constructor.key)
+            if known is not None:
+                module = next(
+                    each for each in self.planner.operations_modules if each.source.absolute == operations.path
+                )
+                homes.add(self.planner.clients.home_of(module, known))
 
     def _adopt(self, candidate: Candidate, operations: OperationsModule) -> None:
         """Import the client from where it is, if that module does not need the operations module itself."""
@@ -257,7 +284,9 @@ class _Work:
         home, constructor = reach.home, reach.use.constructor
         if home is None or constructor is None or home.module.source.absolute == operations.path:
             return
-        if not self._stays(home, operations):
+        if constructor.key in operations.factories:
+            self._of(home.module).drop_if_unused(home)
+        elif not self._stays(home, operations):
             self._of(home.module).move(home, operations, operations.known[constructor.key])
 
     def _function(self, subject: Subject) -> str:
@@ -265,19 +294,10 @@ class _Work:
 
     def _attempt(self, choice: Choice) -> Attempt:
         attempt = Attempt(decisions=self._decisions(choice))
-        after = {path: edited(work, self.planner.mentions) for path, work in self.edits.items()}
-        texts = {path: module.code for path, module in after.items()}
-        for path, work in sorted(self.edits.items()):
-            loaded = names_loaded(texts[path])
-            needed = {
-                name: there
-                for name, there in work.moved.items()
-                if name in loaded or self.planner.mentions.elsewhere(work.module, name, texts)
-            }
-            content = finished(work, after[path], needed, self._own_packages(self.planner.layout.base(work.module)))
-            attempt.changes.append(
-                FileChange(path=path, absolute=work.module.source.absolute, before=work.tree.content, after=content)
-            )
+        after = self._edited(attempt)
+        if attempt.failures:
+            return attempt
+        attempt.changes += self._file_changes(after)
         for place, operations in sorted(self.operations.items()):
             if operations.changed:
                 attempt.changes.append(self._operations_change(place, operations))
@@ -288,6 +308,28 @@ class _Work:
                     "M120", "never", f"the rewritten file does not compile: {error}"
                 )
         return attempt
+
+    def _edited(self, attempt: Attempt) -> dict[str, cst.Module]:
+        """Every file after its edits; one that is nested too deeply to be edited is a failure."""
+        after = {}
+        for path, work in self.edits.items():
+            try:
+                after[path] = edited(work, self.planner.mentions)
+            except RecursionError:
+                attempt.failures[path] = Verdict("M120", "never", "the file is nested too deeply to be edited")
+        return after
+
+    def _file_changes(self, after: Mapping[str, cst.Module]) -> Iterator[FileChange]:
+        mentions = self.planner.mentions
+        texts = {path: module.code for path, module in after.items()}
+        for path, work in sorted(self.edits.items()):
+            loaded = names_loaded(texts[path])
+            wanted = {name for name in work.homes if name in loaded or mentions.elsewhere(work.module, name, texts)}
+            module = edited(work, mentions) if work.keep(wanted) else after[path]
+            needed = {name: there for name, there in work.moved.items() if name in wanted}
+            content = finished(work, module, needed, self._own_packages(self.planner.layout.base(work.module)))
+            absolute = work.module.source.absolute
+            yield FileChange(path=path, absolute=absolute, before=work.tree.content, after=content)
 
     def _own_packages(self, base: str) -> frozenset[str]:
         """The top-level names of the project, operations modules yet to be written included."""

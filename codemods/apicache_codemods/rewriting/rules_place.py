@@ -152,7 +152,11 @@ def context_manager(subject: Subject) -> Verdict | None:
 
 def unused_answer(subject: Subject) -> Verdict | None:
     """M111: a call whose answer nobody reads is made for its effect."""
-    if isinstance(subject.user, ast.Expr):
+    user = subject.user
+    if isinstance(user, ast.Attribute) and user.attr == "raise_for_status":
+        called = subject.parents.get(user)
+        user = subject.parents.get(called) if called is not None else None
+    if isinstance(user, ast.Expr):
         return Verdict("M111", "unsafe", "its answer is not used, so it is made for its effect")
     return None
 

@@ -238,7 +238,7 @@ class TermBuilder:
             if left is None and right is None:
                 return None
             return [*(left or [self._plus(node.left)]), *(right or [self._plus(node.right)])]
-        if isinstance(node, cst.Name | cst.Attribute):
+        if isinstance(node, cst.Attribute) or (isinstance(node, cst.Name) and node.value not in _SINGLETONS):
             term = self.term(node, "value")
             return [_Piece(str(term.label[2]), folded=True)] if term.is_text else None
         return None

@@ -120,7 +120,7 @@ class _Settled:
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """No cyclic garbage collection meanwhile: syntax trees hold no cycles, and searching them for some costs a fifth."""
+    """No cyclic garbage collection meanwhile: searching syntax trees for cycles costs a fifth."""
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -128,7 +128,7 @@ def _no_collection() -> Iterator[None]:
     finally:
         if collecting:
             if not gc.get_freeze_count():
-                # To the oldest generation, unsearched: else the next allocation would search all that was made meanwhile.
+                # To the oldest generation, unsearched: else the next allocation would search all that was made since.
                 gc.freeze()
                 gc.unfreeze()
             gc.enable()

@@ -74,7 +74,7 @@ class Carriers:
             return None
         return DIRECT if DIRECT in found else frozenset().union(*found)
 
-    def _of_value(self, value: Value) -> Handles | None:
+    def _of_value(self, value: Value) -> Handles | None:  # noqa: PLR0911 - one row per kind of value
         match value:
             case Client() | Member():
                 return DIRECT

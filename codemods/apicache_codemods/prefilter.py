@@ -1,16 +1,15 @@
 """Which files can hold call sites at all, told from their text, so that the others are never parsed into trees.
 
-A file matters when it imports a client library to make calls, or a name of the project through which a client is reached:
-a module that imports a shared client never names the library. Import statements are read by regular expressions; prose
-that looks like one costs a needless parse, never a missed file.
+A file matters when it imports a client library to make calls, or a name of the project through which a client is
+reached: a module that imports a shared client never names the library. Import statements are read by regular
+expressions; prose that looks like one costs a needless parse, never a missed file.
 """
 
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from apicache_codemods.detector import Catalogue
 from apicache_codemods.project import Project
@@ -20,11 +19,15 @@ _LIST = r"(\((?:[^)#]|#[^\n]*)*\)|(?:[^\n#;\\]|\\\n)*)"
 _FROM = re.compile(rf"from[ \t]+(\.*)([\w.]*)[ \t]+import[ \t]*{_LIST}")
 _IMPORT = re.compile(rf"import[ \t]+{_LIST}")
 _NAME = re.compile(r"([\w.]+|\*)(?:\s+as\s+(\w+))?")
+_ATTRIBUTE = re.compile(r"\.(\w+)")
+_ASSIGNED = re.compile(r"^\w[^=\n]*=([^\n]*)", re.MULTILINE)
+_DERIVED = re.compile(r"^class\s+\w+\(([^)]*)\)", re.MULTILINE)
+_CALLED = re.compile(r"(\w+)\s*\(")
+_WORD = re.compile(r"\w+")
 _COMMENT = re.compile(r"#[^\n]*")
 
 Handles: TypeAlias = frozenset[str]
-"""Attributes, methods and chains of two (`api.client`) by one of which a name leads to a client; empty when the name does
-so itself."""
+"""Attributes, methods and chains of two (`api.client`) by which a name leads to a client; none when it does so itself."""
 Carried: TypeAlias = Mapping[str, Handles]
 """Names that lead to a client, with their handles."""
 
@@ -78,6 +81,7 @@ class Prefilter:
         self._catalogue = catalogue
         self._by_word: dict[str, list[ImportRow]] = {}
         self._by_importer: dict[str, list[ImportRow]] = {}
+        self._words: dict[str, _Words] = {}
         for location, source in project.sources.items():
             rows = self._by_importer[location] = list(_rows(location, source.text))
             for row in rows:
@@ -115,11 +119,17 @@ class Prefilter:
                 yield Importer(row.importer, {word: frozenset(carried)}, {})
 
     def reaches(self, importer: Importer) -> bool:
-        """Whether a file's text goes on from what it imports to a client: holds one of the handles."""
-        if any(not handles for handles in importer.bound.values()):
-            return True
-        handles = frozenset[str]().union(*importer.bound.values())
-        return bool(handles) and _attribute(handles).search(self._project.sources[importer.location].text) is not None
+        """Whether a file's text goes on from what it imports to a client.
+
+        It holds one of the handles, or makes a new name that leads there: by a call or a derived class at its top.
+        """
+        if importer.location not in self._words:
+            self._words[importer.location] = _Words.of(self._project.sources[importer.location].text)
+        words = self._words[importer.location]
+        return any(
+            not handles or name in words.extended or any(map(words.mention, handles))
+            for name, handles in importer.bound.items()
+        )
 
     def bound_names(self, location: str, carried: Mapping[str, Carried]) -> dict[str, Handles]:
         """Names that a file's imports bind to something of a client library, or to what leads to a client."""
@@ -145,9 +155,22 @@ class Prefilter:
         return {alias: DIRECT for name, alias in row.members if known(f"{row.dotted}.{name}")}
 
 
-@lru_cache(maxsize=256)
-def _attribute(handles: Handles) -> re.Pattern[str]:
-    return re.compile(rf"\.(?:{'|'.join(map(re.escape, sorted(handles)))})\b")
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The attributes a text mentions; the names it calls in assignments, or derives from, at its left margin."""
+
+    attributes: frozenset[str]
+    extended: frozenset[str]
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        extended = {name for value in _ASSIGNED.findall(text) for name in _CALLED.findall(value)}
+        extended |= {name for bases in _DERIVED.findall(text) for name in _WORD.findall(bases)}
+        return cls(frozenset(_ATTRIBUTE.findall(text)), frozenset(extended))
+
+    def mention(self, handle: str) -> bool:
+        """Whether the text mentions a handle, each part of it anywhere."""
+        return self.attributes.issuperset(handle.split("."))
 
 
 def _rows(importer: str, text: str) -> Iterator[ImportRow]:

@@ -16,7 +16,6 @@ from apicache_codemods.scopes import Scope, Traits
 from apicache_codemods.syntax import parse
 
 _WALRUS = re.compile(":=")
-_CALLED = re.compile(r"(\w+)\s*\(")
 _LINE_END = re.compile("\n")
 _PACKAGE = "/__init__"
 
@@ -62,17 +61,6 @@ class Module:
         """The lines a statement stands on."""
         starts = self._line_starts
         return self.source.text[starts[statement.lineno - 1] : starts[statement.end_lineno or statement.lineno]]
-
-    @cached_property
-    def called_on(self) -> dict[str, list[int]]:
-        """For each name written before an opening parenthesis, the 1-based lines on which it stands so."""
-        called: dict[str, list[int]] = {}
-        line, start, text = 1, 0, self.source.text
-        for hit in _CALLED.finditer(text):
-            line += text.count("\n", start, hit.start())
-            start = hit.start()
-            called.setdefault(hit[1], []).append(line)
-        return called
 
     def column(self, line: int, offset: int) -> int:
         """The column in characters of a UTF-8 byte `offset` in a 1-based `line`."""

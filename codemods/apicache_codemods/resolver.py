@@ -58,8 +58,8 @@ _FROM_CLASS = {"__new__", "__init_subclass__", "__class_getitem__"}
 class Resolver:
     """Evaluates expressions of one project; everything it found is remembered.
 
-    `enters` says which modules, by location, it may look into; what lies in others is unknown. A resolver of clients need
-    not parse modules that no client is in.
+    `enters` says which modules, by location, it may look into; what lies in others is unknown. A resolver of clients
+    need not parse modules that no client is in.
     """
 
     def __init__(self, project: Project, catalogue: Catalogue, enters: Container[str]) -> None:

@@ -1,7 +1,7 @@
 """Goes through a project: every module that can hold call sites is parsed and searched, every other one only checked.
 
-It starts from the modules that import a client library and follows the names that hold clients to the modules that import
-those, until nothing new turns up.
+It starts from the modules that import a client library and follows the names that lead to clients to the modules that
+import those, until nothing new turns up.
 """
 
 import ast
@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from apicache_codemods.bindings import Binding
-from apicache_codemods.calls import candidates
+from apicache_codemods.calls import Calls
 from apicache_codemods.carriers import Carriers
 from apicache_codemods.detector import Catalogue
 from apicache_codemods.endpoints import endpoint_of
@@ -23,6 +23,7 @@ from apicache_codemods.syntax import check
 from apicache_codemods.values import ProjectFunction, Text, Unknown
 
 _LONGEST_CHAIN = 4  # wrappers of wrappers followed in one go
+_MOST_CHECKED = 1_000_000  # characters, about 25,000 lines: a tenth of a second
 _MOST_SENT = 16  # different requests kept of one wrapper
 
 
@@ -84,6 +85,7 @@ class Survey:
         self._carriers = Carriers(self.clients)
         self._prefilter = Prefilter(project, catalogue)
         self._found: dict[ast.Call, Found] = {}
+        self._calls: dict[str, Calls] = {}
         self._carried: dict[str, dict[str, Handles]] = {}
         self._words: dict[str, dict[str, Handles]] = {}
         self._wrappers: dict[Scope, list[Sent]] = {}
@@ -115,13 +117,18 @@ class Survey:
             self._carriers.forget()
 
     def check_others(self, on_settled: Callable[[], None]) -> list[SkippedFile]:
-        """Check that the files nothing led to parse at all; those that do not are named."""
+        """Check that the files nothing led to parse at all; those that do not are named.
+
+        Only as long as they are little text: no call site can be in them, and on a large project the check would cost
+        more than all the rest of the scan.
+        """
+        others = [source for location, source in self._project.sources.items() if location not in self._words]
+        checked = sum(len(source.text) for source in others) <= _MOST_CHECKED
         failed = []
-        for location, source in self._project.sources.items():
-            if location not in self._words:
-                problem = check(source.text, source.path) if location not in self._project.failed else None
-                failed.extend([problem] if problem is not None else [])
-                on_settled()
+        for source in others:
+            problem = check(source.text, source.path) if checked else None
+            failed.extend([problem] if problem is not None else [])
+            on_settled()
         return failed
 
     def _visit(self, location: str) -> Iterable[str]:
@@ -133,8 +140,12 @@ class Survey:
         module = self._project.module(location)
         if module is None:
             return ()
-        self.modules[location] = module
-        for candidate in candidates(module, self._catalogue.call_names | words.keys()):
+        if location not in self.modules:
+            self.modules[location] = module
+            self._calls[location] = Calls(module)
+        calls = self._calls[location]
+        call_names = self._catalogue.call_names
+        for candidate in calls.named(call_names, words.keys() | calls.keeping(call_names)):
             match = self._matcher.match(candidate.call, candidate.frame) if candidate.call not in self._found else None
             if match is not None:
                 self._found[candidate.call] = Found(module, candidate.call, candidate.frame, match)
@@ -202,9 +213,13 @@ class Survey:
     def _search_wrapper_calls(self) -> bool:
         """Find the calls of functions named like a wrapper; whether there are more than before."""
         names = {getattr(scope.node, "name", "") for scope in self._wrappers}
+        own: dict[str, set[str]] = {}
+        for scope in self._wrappers:
+            own.setdefault(scope.owner, set()).add(getattr(scope.node, "name", ""))
         before = len(self._wrapper_calls)
-        for module in self.modules.values():
-            for candidate in candidates(module, names):
+        for location, module in self.modules.items():
+            alone = names & self._words[location].keys() | own.get(location, set())
+            for candidate in self._calls[location].named(names, alone):
                 for value in self.clients.evaluate(candidate.call.func, candidate.frame):
                     if isinstance(value, ProjectFunction):
                         found = WrapperCandidate(module, candidate.call, candidate.frame, value)

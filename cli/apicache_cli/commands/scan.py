@@ -41,7 +41,7 @@ def command(
 ) -> None:
     """Find the calls of external APIs, and which of them are duplicates.
 
-    Nothing is imported or run. Files that cannot be read are named, the rest goes on. A path that does not exist: exit 2.
+    Nothing is imported or run. Files that cannot be read are named, the rest goes on. A path that is not there: exit 2.
     """
     given = paths or [Path()]
     with _progress(output.stderr()) as advance:

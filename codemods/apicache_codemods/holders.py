@@ -1,6 +1,7 @@
 """How a call site reaches its client: by a global, a local, a parameter, an attribute, ..."""
 
 import ast
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,7 +9,7 @@ from apicache_codemods.bindings import Binding, Entered, Imported, Parameter
 from apicache_codemods.matching import Match
 from apicache_codemods.resolver import Resolver
 from apicache_codemods.scopes import Frame, Scope, lookup
-from apicache_codemods.values import Client
+from apicache_codemods.values import Client, Value
 
 Holder = Literal[
     "library",  # no client object: a module-level function, `httpx.get(...)`
@@ -61,9 +62,17 @@ def _client_part(called: ast.expr, frame: Frame, client: Client, resolver: Resol
     part = called
     while isinstance(part, ast.Attribute):
         part = part.value
-        if client in resolver.evaluate(part, frame):
+        if _is_among(client, resolver.evaluate(part, frame)):
             return part
     return called
+
+
+def _is_among(client: Client, values: Iterable[Value]) -> bool:
+    """Whether the values hold the client. It may have been resolved anew since, so its constructor's node decides."""
+    return any(
+        isinstance(value, Client) and value.constructed is client.constructed and value.class_name == client.class_name
+        for value in values
+    )
 
 
 def _holder(expression: ast.expr, frame: Frame, client: Client, resolver: Resolver) -> tuple[Holder, Binding | None]:
@@ -77,7 +86,7 @@ def _holder(expression: ast.expr, frame: Frame, client: Client, resolver: Resolv
     if found is None:
         return "expression", None
     scope, bindings = found
-    binding = next((each for each in reversed(bindings) if client in resolver.bound(each)), bindings[-1])
+    binding = next((each for each in reversed(bindings) if _is_among(client, resolver.bound(each))), bindings[-1])
     return _kind(binding, scope, frame), binding
 
 

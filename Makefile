@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test lint format clean
+.PHONY: setup demo test bench-peers lint format clean
 setup: $(READY)
 
 $(READY): pyproject.toml
@@ -18,6 +18,9 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto
+
+bench-peers: $(READY)
+	$(BIN)/python tests/figures/measure.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,0 +1,162 @@
+"""What the README says is run: its commands in the sample application, its Python as programs, its lists checked."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import apicache
+from apicache.policy import Policy
+from apicache_cli.commands.demo import SAMPLE
+from apicache_scenarios.upstream import Upstream, running_upstream
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+COMMANDS = [
+    line.removeprefix("$ ")
+    for language, text in BLOCKS
+    if language == "console"
+    for line in text.splitlines()
+    if line.startswith("$ ")
+]
+PROGRAMS = [text for language, text in BLOCKS if language == "python"]
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[Upstream]:
+    with running_upstream(latency_ms=1) as upstream:
+        yield upstream
+
+
+def environment(upstream: Upstream, folder: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "APICACHE": "on",
+        "APICACHE_DIR": str(folder / ".apicache"),
+        "FINWISE_API": upstream.url,
+        "OPENAI_BASE_URL": f"{upstream.url}/v1",
+        "OPENAI_API_KEY": "test",
+        "PYTHONPATH": str(folder),
+    }
+
+
+def test_the_commands_run_in_the_order_they_stand_in(upstream: Upstream, tmp_path: Path) -> None:
+    shutil.copytree(SAMPLE, tmp_path, dirs_exist_ok=True)
+    assert [shlex.split(command)[1] for command in COMMANDS] == [
+        "scan", "migrate", "migrate", "migrate", "warm", "bench",
+    ]  # fmt: skip
+    for command in COMMANDS:
+        program, *arguments = shlex.split(command)
+        assert program == "apicache"
+        done = subprocess.run(
+            [sys.executable, "-m", "apicache_cli", *arguments],
+            cwd=tmp_path,
+            env=environment(upstream, tmp_path),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
+def test_each_python_example_runs(upstream: Upstream, tmp_path: Path, program: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", program.replace("https://api.openai.com", upstream.url)],
+        cwd=tmp_path,
+        env=environment(upstream, tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    assert done.stderr == ""
+
+
+def test_the_operation_examples_second_answer_is_a_hit(upstream: Upstream, tmp_path: Path) -> None:
+    program = next(text for text in PROGRAMS if 'operation("completion"' in text)
+    before = upstream.requests_served()
+    done = subprocess.run(
+        [sys.executable, "-c", program.replace("https://api.openai.com", upstream.url)],
+        cwd=tmp_path,
+        env=environment(upstream, tmp_path),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert upstream.requests_served() - before == 1
+    assert done.stdout.splitlines()[-1] == "1"
+
+
+def table_names(heading: str) -> set[str]:
+    """The first cells, without backticks, of the table under a heading cell."""
+    rows = README.split(heading, 1)[1].split("\n\n", 1)[0].splitlines()[2:]
+    return {match[1] for row in rows if (match := re.match(r"\| `([\w.]+)`", row))}
+
+
+def test_the_policy_table_lists_every_option() -> None:
+    assert table_names("| policy option |") == set(Policy.__struct_fields__)
+
+
+def test_the_surface_table_names_what_the_module_exports() -> None:
+    table = README.split("| on the process-wide cache", 1)[1].split("\n\n", 1)[0]
+    for name in set(apicache.__all__) - {"ApicacheError", "InputError", "UnifiedAPICache", "WarmOutcome"}:
+        assert name in table
+
+
+def documented_keys(command: str) -> set[str]:
+    contract = README.split(f"- `{command}`: `", 1)[1].split("\n- `", 1)[0].split("\n\n", 1)[0]
+    return set(re.findall(r'"(\w+)"', contract))
+
+
+def all_keys(value: Any) -> set[str]:
+    if isinstance(value, dict):
+        return set(value) | {key for item in value.values() for key in all_keys(item)}
+    if isinstance(value, list):
+        return {key for item in value for key in all_keys(item)}
+    return set()
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "free_form"),
+    [
+        ("scan", ["finwise"], set()),
+        ("migrate", ["finwise"], set()),
+        ("warm", ["scenarios.yaml"], set()),
+        ("bench", ["--requests", "20", "--latency-ms", "0"], {"environment", "error_classes", "cache"}),
+    ],
+)
+def test_the_documented_json_keys_are_the_printed_ones(
+    upstream: Upstream, tmp_path: Path, command: str, arguments: list[str], free_form: set[str]
+) -> None:
+    shutil.copytree(SAMPLE, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "finwise" / "empty.py").touch()
+    run = [sys.executable, "-m", "apicache_cli"]
+    if command == "warm":
+        subprocess.run([*run, "migrate", "finwise", "--write"], cwd=tmp_path, capture_output=True, check=True)
+    done = subprocess.run(
+        [*run, command, *arguments, "--format", "json"],
+        cwd=tmp_path,
+        env=environment(upstream, tmp_path),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    document = json.loads(done.stdout)
+    assert document["schema"] == 1
+
+    def prune(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: None if key in free_form else prune(item) for key, item in value.items()}
+        return [prune(item) for item in value] if isinstance(value, list) else value
+
+    assert all_keys(prune(document)) == documented_keys(command)

@@ -242,7 +242,7 @@ class _Recorder:
             case _:
                 return
 
-    def statement(self, statement: ast.stmt, block: Block) -> None:  # noqa: C901 - one row per kind of statement
+    def statement(self, statement: ast.stmt, block: Block) -> None:  # noqa: C901, PLR0912 - one row per kind
         match statement:
             case ast.Assign():
                 for target in statement.targets:
@@ -261,8 +261,9 @@ class _Recorder:
             case ast.ImportFrom():
                 self.members(statement, block)
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-                position = (statement.lineno, statement.col_offset)
-                self.bind(statement.name, Defined(statement), statement, position, block)
+                if not _is_accessor(statement):
+                    position = (statement.lineno, statement.col_offset)
+                    self.bind(statement.name, Defined(statement), statement, position, block)
                 self.names.definitions.append((statement, block))
             case ast.Return(value=ast.expr() as value):
                 self.names.returns.append((value, block))
@@ -346,6 +347,17 @@ class _Recorder:
                 self.target(node.target, Assigned(node.value), node, block)
             if not isinstance(node, ast.Lambda | ast.stmt):
                 waiting.extend(ast.iter_child_nodes(node))
+
+
+def _is_accessor(definition: Definition) -> bool:
+    """Whether a definition adds to a property (`@client.setter`) and so leaves the name worth what it was."""
+    return any(
+        isinstance(decorator, ast.Attribute)
+        and decorator.attr in {"setter", "deleter"}
+        and isinstance(decorator.value, ast.Name)
+        and decorator.value.id == definition.name
+        for decorator in definition.decorator_list
+    )
 
 
 def _covers(statement: ast.stmt, lines: tuple[int, ...]) -> bool:

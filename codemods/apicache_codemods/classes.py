@@ -21,6 +21,7 @@ from apicache_codemods.values import (
 
 _UNIONS = {"Optional", "Union"}
 _WRAPPERS = {"Annotated", "ClassVar", "Final", "Required", "NotRequired", "ReadOnly"}
+_YIELDING = {"Iterator", "Iterable", "Generator", "AsyncIterator", "AsyncIterable", "AsyncGenerator"}
 
 
 class Classes:
@@ -171,7 +172,7 @@ class Classes:
         members = list(inner.elts) if isinstance(inner, ast.Tuple) else [inner]
         if name in _UNIONS:
             return united(*(self.annotated(member, frame) for member in members))
-        return self.annotated(members[0], frame) if name in _WRAPPERS and members else (UNKNOWN,)
+        return self.annotated(members[0], frame) if name in _WRAPPERS | _YIELDING and members else (UNKNOWN,)
 
     def _instance_of(self, value: object) -> Values:
         if isinstance(value, ProjectClass):

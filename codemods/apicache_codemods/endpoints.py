@@ -11,6 +11,7 @@ from apicache_codemods.values import Text, exact, join, literal
 _HOLE = "\ue000"  # a private-use character stands for a dynamic part while the URL is taken apart
 _SCHEME = re.compile(rf"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.{_HOLE}-]*)|{_HOLE}):/{{2}}|//")
 _FIELD = re.compile(r"\{[^{}/]*\}")
+_PATH_AFTER_HOLE = re.compile(rf"{_HOLE}+[\w-]+")
 _DEFAULT_PORT = {"http": ":80", "https": ":443"}
 _STATIC_PATH = re.compile(r"[^/{}]")
 
@@ -56,7 +57,8 @@ def place_of(url: Text) -> str | None:
         host = _host(host, (scheme["scheme"] or "").lower())
     elif rest.startswith(_HOLE):
         host, slash, path = rest.partition("/")
-        host = _HOLE if set(host) == {_HOLE} else host
+        if _PATH_AFTER_HOLE.fullmatch(host):  # f"{base}users": the base ends with a slash
+            host, slash, path = _HOLE, "/", f"{host.lstrip(_HOLE)}{slash}{path}"
     else:
         host, slash, path = _HOLE, "/", rest.removeprefix("/")
     place = re.sub(f"{_HOLE}+", "{}", f"{host}{slash}{path}")

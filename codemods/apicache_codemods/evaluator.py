@@ -19,6 +19,10 @@ class Evaluator(Protocol):
         """The alternatives one binding may bind."""
         ...
 
+    def annotated(self, annotation: ast.expr, frame: Frame) -> Values:
+        """What a value annotated so is an instance of; unknown when that is no client and no class of the project."""
+        ...
+
     def text(self, expression: ast.expr, frame: Frame) -> Text:
         """The text an expression is worth, a hole when it is none or not one."""
         ...

@@ -20,6 +20,7 @@ EXCLUDED = {
     "site-packages",  # installed libraries
 }
 BUILT = {"build", "dist"}  # copies of the sources, unless the folder is itself a package
+EMPTY = "empty"
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=]", re.ASCII | re.MULTILINE)
 
 
@@ -158,7 +159,7 @@ def read_file(absolute: str, path: str) -> SourceFile | SkippedFile:
     except OSError as error:
         return SkippedFile(path=path, reason=_reason(error))
     if not data.strip():
-        return SkippedFile(path=path, reason="empty")
+        return SkippedFile(path=path, reason=EMPTY)
     try:
         text = _decode(data)
     except (SyntaxError, LookupError, UnicodeDecodeError) as error:

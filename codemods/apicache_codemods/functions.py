@@ -9,6 +9,7 @@ from apicache_codemods.values import (
     NOTHING,
     UNKNOWN,
     Generated,
+    Nothing,
     ProjectFunction,
     Text,
     Unknown,
@@ -42,8 +43,15 @@ class Functions:
         if scope not in self._returned:
             self._returned[scope] = (UNKNOWN,)  # a recursive function adds nothing to what its other returns give
             found = [self._evaluator.evaluate(value, Frame(scope, block)) for value, block in scope.names.returns]
-            self._returned[scope] = united(*found) or (NOTHING,)
+            self._returned[scope] = self._declared(scope, united(*found) or (NOTHING,))
         return self._returned[scope]
+
+    def _declared(self, scope: Scope, values: Values) -> Values:
+        """`values`, or what the function's return annotation says where they say nothing."""
+        annotation = getattr(scope.node, "returns", None)
+        if annotation is None or not all(isinstance(value, Unknown | Nothing) for value in values):
+            return values
+        return united(self._evaluator.annotated(annotation, outside(scope)), values)
 
     def entered(self, generated: Generated) -> Values:
         """What `with` gives for a generator function that is a context manager."""
@@ -51,7 +59,7 @@ class Functions:
         if not _MANAGERS & decorators(scope.node):
             return (UNKNOWN,)
         found = [self._evaluator.evaluate(value, Frame(scope, block)) for value, block in scope.names.yields]
-        return united(*found)
+        return self._declared(scope, united(*found))
 
     def filled(self, values: Values, function: ProjectFunction, call: ast.Call, frame: Frame) -> Values:
         """`values` with the holes of the function's parameters replaced by the arguments of `call`."""

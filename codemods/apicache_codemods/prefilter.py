@@ -27,7 +27,7 @@ _WORD = re.compile(r"\w+")
 _COMMENT = re.compile(r"#[^\n]*")
 
 Handles: TypeAlias = frozenset[str]
-"""Attributes, methods and chains of two (`api.client`) by which a name leads to a client; none when it does so itself."""
+"""Attributes, methods and chains of two (`api.client`) by which a name leads to a client; none if it does so itself."""
 Carried: TypeAlias = Mapping[str, Handles]
 """Names that lead to a client, with their handles."""
 
@@ -90,10 +90,19 @@ class Prefilter:
 
     def seeds(self) -> Iterator[str]:
         """The locations of the files that import a client library to make calls, in the project's order."""
+        handed_on = set(self._libraries_handed_on())
         for location, rows in self._by_importer.items():
             text = self._project.sources[location].text
-            if any(self._used(row, text) for row in rows if self._of_library(row)):
+            if location in handed_on or any(self._used(row, text) for row in rows if self._of_library(row)):
                 yield location
+
+    def _libraries_handed_on(self) -> Iterator[str]:
+        """Modules of the project that others import a library from: `from .compat import httpx`."""
+        for library in self._project.libraries:
+            for row in self._by_word.get(library, ()):
+                target = self._project.find(row.dotted, row.level, row.importer) if row.takes(library) else None
+                if target in self._by_importer:
+                    yield target
 
     def _of_library(self, row: ImportRow) -> bool:
         return not row.level and row.dotted.partition(".")[0] in self._project.libraries

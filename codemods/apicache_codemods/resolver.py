@@ -142,6 +142,10 @@ class Resolver:
             case Opaque() | Augmented():
                 return (UNKNOWN,)
 
+    def annotated(self, annotation: ast.expr, frame: Frame) -> Values:
+        """What a value annotated so is an instance of."""
+        return self.classes.annotated(annotation, frame)
+
     def member(self, location: str, name: str) -> Values:
         """What a name of a project module is worth; empty when the module has no such name."""
         key = (location, name)
@@ -255,7 +259,7 @@ class Resolver:
             return ()
         return united(*(self.attribute(value, expression.attr) for value in self.evaluate(expression.value, frame)))
 
-    def attribute(self, value: Value, name: str) -> Values:  # noqa: PLR0911 - one row per kind of value
+    def attribute(self, value: Value, name: str) -> Values:  # noqa: C901, PLR0911 - one row per kind of value
         """What an attribute of a value is worth; at least one alternative."""
         match value:
             case ProjectModule(location=location):
@@ -274,6 +278,8 @@ class Resolver:
                 return self.classes.attribute(of, name, value) or (UNKNOWN,)
             case Inherited(of=of):
                 return self.classes.inherited(of, name, self.classes.instance(of)) or (UNKNOWN,)
+            case Prepared():
+                return (value,)  # `request.prepare()` sends the same as the request
             case Text() if name == "value":  # a member of an enumeration of texts
                 return (value,)
             case _:
@@ -306,6 +312,10 @@ class Resolver:
                 return (client,)
             case Member(client=client, path=("__enter__" | "__aenter__",)):
                 return (client,)
+            case Prepared():
+                return (callee,)
+            case Member(path=("prepare_request",)) if call.args:
+                return self.evaluate(call.args[0], frame)
             case Member(client=client, path=(name,)) if name in client.detector.requests:
                 return (Prepared(client.detector.requests[name], call, frame, client),)
             case _:

@@ -18,6 +18,7 @@ from rich.text import Text
 from apicache_cli import output
 from apicache_codemods.analysis import Progress as OnProgress
 from apicache_codemods.detector import load_detectors
+from apicache_codemods.files import EMPTY
 from apicache_codemods.model import CallSite, DuplicateGroup, ScanReport, SkippedFile
 from apicache_codemods.scan import scan
 
@@ -77,9 +78,11 @@ def _print_report(console: Console, report: ScanReport, paths: Sequence[Path]) -
     if others:
         _print_table(console, _sites(others[:LISTED_SITES]))
         _print_more(console, len(others) - LISTED_SITES)
-    if report.skipped_files:
-        _print_table(console, _skipped(report.skipped_files[:LISTED_FILES]))
-        _print_more(console, len(report.skipped_files) - LISTED_FILES)
+    # An empty __init__.py is no news; one that was asked for is.
+    skipped = [file for file in report.skipped_files if file.reason != EMPTY or Path(file.path) in paths]
+    if skipped:
+        _print_table(console, _skipped(skipped[:LISTED_FILES]))
+        _print_more(console, len(skipped) - LISTED_FILES)
     _print_summary(console, report, paths)
 
 

@@ -96,7 +96,12 @@ def _request(endpoint: str) -> Request:
     return Request(method=method, url=path, payload=_PAYLOAD)
 
 
-_CALLS = {call: _request(endpoint) for call, endpoint in _PATHS.items()}
+_SDK = {call: _request(endpoint) for call, endpoint in _PATHS.items()}
+# "Undocumented endpoints" of the SDK's README: `client.post("/path", cast_to=...)`.
+_RAW = {
+    verb: Request(method=verb.upper(), url=Argument("path", 0), payload=(Argument("body"),))
+    for verb in ("get", "post", "put", "patch", "delete")
+}
 _DIRECT = {"base_url": ""}
 _AZURE = {"base_url": "", "azure_endpoint": "/openai/deployments/{}"}
 
@@ -114,8 +119,8 @@ DETECTOR = Detector(
             is_async=True, base_urls=_AZURE, base_url="{}/openai/deployments/{}"
         ),
     },
-    calls=_CALLS,
-    functions={f"openai.{call}": request for call, request in _CALLS.items()},
+    calls={**_SDK, **_RAW},
+    functions={f"openai.{call}": request for call, request in _SDK.items()},
     same_client=frozenset({"with_options", "copy"}),
     transparent=frozenset({"with_raw_response", "with_streaming_response"}),
     kind="llm",

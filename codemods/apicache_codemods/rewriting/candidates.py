@@ -1,7 +1,8 @@
 """The sites that could become operations, and those of them that can share one."""
 
 import ast
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import libcst as cst
@@ -10,11 +11,12 @@ from apicache_codemods.llm_endpoints import llm_operation, sdk_operation
 from apicache_codemods.rewriting.clients import Clients, Reach, span_in
 from apicache_codemods.rewriting.decoding import Decoding, decoding
 from apicache_codemods.rewriting.edits import Located
-from apicache_codemods.rewriting.generalise import CallTerm, Generalisation, MismatchError, generalise
+from apicache_codemods.rewriting.generalise import CallTerm, Generalisation, MismatchError, generalise, is_credential
 from apicache_codemods.rewriting.names import Names
 from apicache_codemods.rewriting.render import render
 from apicache_codemods.rewriting.subject import Subject
 from apicache_codemods.rewriting.terms import Carried, Outside
+from apicache_codemods.values import Literal as Display
 
 _DUPLICATES = 2
 _DECODED_BY_RUNTIME = frozenset({"httpx", "requests"})
@@ -75,6 +77,7 @@ class Candidates:
             raise MismatchError("its endpoint is not known")
         if any(_awaits_or_yields(value) for value in subject.arguments.values()):
             raise MismatchError("an argument awaits or yields")
+        _check_credentials(subject)
         located = self.located(subject)
         reach = self._clients.reach(subject)
         builder = self._names.at_site(subject)
@@ -96,6 +99,44 @@ class Candidates:
 
 def _awaits_or_yields(value: ast.expr) -> bool:
     return any(isinstance(node, ast.Yield | ast.YieldFrom | ast.NamedExpr) for node in ast.walk(value))
+
+
+def _check_credentials(subject: Subject) -> None:
+    """Refuse arguments made above the call that hold a credential: it would become part of a parameter."""
+    for name, value in subject.arguments.items():
+        credential = next((key for key in _keys_of(subject, value) if is_credential(key)), None)
+        if isinstance(value, ast.Name) and credential is not None:
+            raise MismatchError(f"its {name} hold {credential!r}, and credentials must not become parameters")
+    url = subject.arguments.get("url")
+    if isinstance(url, ast.Name | ast.Attribute | ast.Call):
+        sources = subject.assigned_to(url) if isinstance(url, ast.Name) else []
+        if not sources and subject.text(url) is None:
+            raise MismatchError("its URL is made where it cannot be seen")
+        if any(is_credential(name) for source in sources for name in _names_in(source)):
+            raise MismatchError("its URL holds a credential, which must not become a parameter")
+
+
+_QUERY_NAMES = re.compile(r"[?&]([\w.-]+)=")
+
+
+def _names_in(expression: ast.expr) -> Iterator[str]:
+    """The names of variables, attributes and query parameters in an expression."""
+    for node in ast.walk(expression):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name):
+                yield name
+            case ast.Constant(value=str() as text):
+                yield from _QUERY_NAMES.findall(text)
+            case _:
+                continue
+
+
+def _keys_of(subject: Subject, value: ast.expr) -> Iterator[str]:
+    """The keys of the dictionary that an expression is worth, as far as it can be seen."""
+    for worth in subject.evaluate(value):
+        if isinstance(worth, Display) and isinstance(worth.node, ast.Dict):
+            keys = (key.value for key in worth.node.keys if isinstance(key, ast.Constant))
+            yield from (key for key in keys if isinstance(key, str))
 
 
 def cluster(candidates: Sequence[Candidate]) -> Clustering:

@@ -1,7 +1,7 @@
 """Choosing what becomes of each site: joined to an operation, made one, wrapped, or left alone with a reason."""
 
 import ast
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,7 +11,6 @@ from apicache_codemods.project import Module
 from apicache_codemods.rewriting.candidates import Candidate, Candidates, Cluster, cluster, is_llm
 from apicache_codemods.rewriting.existing import ExistingOperation
 from apicache_codemods.rewriting.generalise import MismatchError, Parameter
-from apicache_codemods.rewriting.rules import judge
 from apicache_codemods.rewriting.subject import Subject
 from apicache_codemods.rewriting.verdicts import Verdict
 
@@ -47,7 +46,7 @@ class Chooser:
     style: StyleChoice
     candidates: Candidates
     existing: Mapping[Unit, Sequence[ExistingOperation]]
-    polled: Collection[str]
+    verdicts: Mapping[Subject, Verdict | None]
     refused: Mapping[str, Verdict]
     unreachable: Mapping[Unit, str]
     unit_of: Callable[[Module], Unit]
@@ -57,7 +56,7 @@ class Chooser:
         choice = Choice()
         safe: list[tuple[Subject, Unit]] = []
         for subject, unit in subjects:
-            verdict = self.refused.get(subject.site.path) or judge(subject, self.polled)
+            verdict = self.verdicts[subject] or self.refused.get(subject.site.path)
             if verdict is None:
                 safe.append((subject, unit))
             else:

@@ -6,7 +6,7 @@ being one parameter (Bulychev & Minea 2008, "Duplicate code detection using anti
 
 import keyword
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -95,9 +95,20 @@ def _check_movable(argument: str, holes: Iterable[tuple[Term, ...]]) -> None:
             raise MismatchError(f"its {argument} are made at the site, and credentials must not become parameters")
         if argument in _CALLER_ARGUMENTS:
             raise MismatchError(f"its {argument} is the caller's own")
-        for name in {terms[0].hint, *(_own_name(term) or "" for term in terms)}:
-            if _CREDENTIAL_NAME.search(name):
+        for name in {name for term in terms for name in _names_in(term)}:
+            if is_credential(name):
                 raise MismatchError(f"{name!r} looks like a credential, which must not become a parameter")
+
+
+def is_credential(name: str) -> bool:
+    """Whether a key, a variable or a query parameter of that name holds a credential."""
+    return _CREDENTIAL_NAME.search(name) is not None
+
+
+def _names_in(term: Term) -> Iterator[str]:
+    for part in term.walk():
+        yield part.hint
+        yield _own_name(part) or ""
 
 
 def _named(holes: list[tuple[Term, ...]], taken: Collection[str]) -> Generalisation:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from apicache_codemods.rewriting.writing import FileChange
 
+_CONTEXT = 3
 _NO_NEWLINE = b"\n\\ No newline at end of file\n"
 
 
@@ -18,14 +19,30 @@ def _file(change: FileChange) -> Iterator[bytes]:
     end = b"\t\n" if b" " in path else b"\n"
     # No `diff --git` line: git would take its paths from the top of the repository, not from the working directory.
     old = b"/dev/null" if change.before is None else b"a/" + path
-    body = difflib.diff_bytes(difflib.unified_diff, _lines(change.before or b""), _lines(change.after))
-    for index, line in enumerate(body):
-        if index == 0:
-            yield b"--- " + old + (end if change.before is not None else b"\n")
-        elif index == 1:
-            yield b"+++ b/" + path + end
-        else:
-            yield line if line.endswith(b"\n") else line + _NO_NEWLINE
+    yield b"--- " + old + (end if change.before is not None else b"\n")
+    yield b"+++ b/" + path + end
+    for line in _hunks(_lines(change.before or b""), _lines(change.after)):
+        yield line if line.endswith(b"\n") else line + _NO_NEWLINE
+
+
+def _hunks(before: list[bytes], after: list[bytes]) -> Iterator[bytes]:
+    """As difflib.unified_diff, but without its notion of junk, which shows equal lines as changed in longer files."""
+    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    for group in matcher.get_grouped_opcodes(_CONTEXT):
+        first, last = group[0], group[-1]
+        yield f"@@ -{_range(first[1], last[2])} +{_range(first[3], last[4])} @@\n".encode()
+        for tag, old_start, old_end, new_start, new_end in group:
+            if tag == "equal":
+                yield from (b" " + line for line in before[old_start:old_end])
+            else:
+                yield from (b"-" + line for line in before[old_start:old_end])
+                yield from (b"+" + line for line in after[new_start:new_end])
+
+
+def _range(start: int, end: int) -> str:
+    """Lines of a hunk: the first one, 1-based, and how many; an empty range names the line before it."""
+    length = end - start
+    return f"{start + bool(length)},{length}"
 
 
 def _lines(content: bytes) -> list[bytes]:

@@ -24,6 +24,7 @@ from apicache_codemods.rewriting.mentions import Mentions
 from apicache_codemods.rewriting.module_edits import ModuleEdits, edited, finished
 from apicache_codemods.rewriting.names import Names, Trees
 from apicache_codemods.rewriting.operations_module import Definition, OperationsModule
+from apicache_codemods.rewriting.rules import judge
 from apicache_codemods.rewriting.rules_place import polled_functions
 from apicache_codemods.rewriting.subject import Subject
 from apicache_codemods.rewriting.terms import Term
@@ -72,7 +73,8 @@ class Planner:
         self.candidates = Candidates(self.names, self.clients)
         subjects = [self._subject(each) for each in analysis.sites]
         self.subjects = [subject for subject in subjects if subject.site.path in reported]
-        self.polled = polled_functions(analysis.modules.values())
+        polled = polled_functions(analysis.modules.values())
+        self.verdicts = {subject: judge(subject, polled) for subject in self.subjects}
         self.uneditable = self._uneditable()
         self.operations_modules = operations_modules(analysis.resolver.project)
         self.existing = {
@@ -85,8 +87,9 @@ class Planner:
 
     def _uneditable(self) -> dict[str, Verdict]:
         trees = self.names.trees
-        for subject in self.subjects:
-            trees.of(subject.module)
+        for subject, verdict in self.verdicts.items():
+            if verdict is None:
+                trees.of(subject.module)
         return {path: Verdict("M120", "never", reason) for path, reason in trees.failures.items()}
 
     def attempt(self, refused: Mapping[str, Verdict]) -> Attempt:
@@ -119,7 +122,7 @@ class _Work:
             planner.style,
             planner.candidates,
             {unit: self._joinable(unit) for unit in {unit for _, unit in units}},
-            planner.polled,
+            planner.verdicts,
             self.refused,
             self._unreachable({unit for _, unit in units}),
             planner.layout.unit,

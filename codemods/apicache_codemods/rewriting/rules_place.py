@@ -93,8 +93,9 @@ def polling(subject: Subject, polled: Collection[str]) -> Verdict | None:
         if isinstance(node, ast.For | ast.AsyncFor) and _sleeps(node.body) and not _follows(subject.call, node):
             return Verdict("M104", "unsafe", f"the loop in line {node.lineno} repeats the same call and waits between")
     name = subject.function.name if subject.function is not None else ""
-    if _POLLING_NAME.search(name):
-        return Verdict("M104", "unsafe", f"{name} asks for the state of now")
+    for asked in (name, subject.response_name or ""):
+        if _POLLING_NAME.search(asked):
+            return Verdict("M104", "unsafe", f"{asked} asks for the state of now")
     if name in polled:
         return Verdict("M104", "unsafe", f"{name} is called in a loop that waits between calls")
     return None
@@ -137,10 +138,17 @@ def polled_functions(modules: Iterable[Module]) -> frozenset[str]:
         for node in ast.walk(module.tree):
             if isinstance(node, ast.While) and _sleeps(node.body):
                 calls = (inner.func for inner in ast.walk(node) if isinstance(inner, ast.Call))
-                found |= {
-                    ast.unparse(func).rpartition(".")[2] for func in calls if isinstance(func, ast.Name | ast.Attribute)
-                }
+                found |= {name for name in map(_own_function, calls) if name is not None}
     return frozenset(found)
+
+
+def _own_function(called: ast.expr) -> str | None:
+    """The name of a function that is called directly or on `self`; methods of other objects share names like `get`."""
+    match called:
+        case ast.Name(id=name) | ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name):
+            return name
+        case _:
+            return None
 
 
 def context_manager(subject: Subject) -> Verdict | None:

@@ -39,7 +39,7 @@ def sdk_adapter(subject: Subject) -> Verdict | None:
     if calls is not None and path not in calls:
         if "stream" in subject.path or "with_streaming_response" in subject.path:
             return Verdict("M102", "never", f"{subject.site.call} streams its response")
-        return Verdict("M113", "never", f"no adapter knows {path}; known: {', '.join(sorted(calls))}")
+        return Verdict("M113", "never", f"no adapter knows {path or subject.site.call}")
     if calls is not None and subject.resolved.client.holder == "library":
         return Verdict("M113", "never", f"no adapter knows the client that {subject.site.library} keeps for its module")
     name = subject.resolved.client.class_name or ""

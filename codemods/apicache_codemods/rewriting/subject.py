@@ -76,10 +76,15 @@ class Subject:
             return tuple(name.split(".")[1:])
         parts: list[str] = []
         node: ast.expr = self.call.func
-        while node is not client.expression and isinstance(node, ast.Attribute):
-            parts.append(node.attr)
+        while isinstance(node, ast.Attribute) and node is not client.expression:
+            parts.insert(0, node.attr)
             node = node.value
-        return tuple(reversed(parts))
+        if parts:
+            return tuple(parts)
+        # Where the client begins is not known, as behind a property: the card tells what its call methods are.
+        written = ast.unparse(self.call.func).split(".")
+        known = load_detectors()[self.site.library].calls
+        return next((tuple(written[i:]) for i in range(len(written)) if ".".join(written[i:]) in known), ())
 
     @cached_property
     def request(self) -> Request | None:

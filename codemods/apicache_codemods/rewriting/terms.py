@@ -9,6 +9,7 @@ Strings have one normal form, texts and expressions in turn, so that `f"{BASE}/u
 """
 
 import ast
+import re
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -255,12 +256,22 @@ class TermBuilder:
             shape = _shape(part) if isinstance(part, cst.FormattedStringExpression) else None
             if shape is None or not isinstance(part, cst.FormattedStringExpression):
                 return None
-            term = self.term(part.expression, "value")
+            term = self.term(part.expression, _query_name(pieces) or "value")
             if shape == PLAIN and term.is_text:
                 pieces.append(_Piece(str(term.label[2]), folded=True))
             else:
                 pieces.append(_Piece((shape, term)))
         return pieces
+
+
+_QUERY_NAME = re.compile(r"[?&]([\w.-]+)=$")
+
+
+def _query_name(pieces: list["_Piece"]) -> str | None:
+    """The name of the query parameter whose value comes next in a URL."""
+    before = pieces[-1].content if pieces else ""
+    found = _QUERY_NAME.search(before) if isinstance(before, str) else None
+    return found[1] if found is not None else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,3 +124,14 @@ def test_a_full_disk_leaves_the_file_as_it_was(project, monkeypatch):
         migrate.write(plan)
     assert project.read("a.py") == before
     assert sorted(path.name for path in project.folder.iterdir()) == ["a.py", "pyproject.toml"]
+
+
+def test_the_patch_shows_no_unchanged_line_as_changed(project):
+    many = "".join(f"    x{n} = 1\n    return x\n\n" for n in range(300))
+    project.put({"a.py": f"import requests\n\ndef f(u):\n    r = requests.get(u)\n    return r\n\ndef g():\n{many}"})
+    lines = project.plan().patch().decode().splitlines()
+    assert [line for line in lines if line.startswith(("-", "+")) and not line.startswith(("---", "+++"))] == [
+        "+from apicache import cached_api_call_sync",
+        "-    r = requests.get(u)",
+        "+    r = cached_api_call_sync(requests.get, u)",
+    ]

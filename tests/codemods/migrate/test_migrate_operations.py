@@ -184,6 +184,7 @@ def test_a_client_built_after_the_environment_was_set_does_not_move(project):
         "params={'api_key': k}",
         "timeout=timeout",
         "json={'prompt': (x := p)}",
+        "json={'model': f'm?token={p}'}",
     ],
 )
 def test_what_belongs_to_the_caller_never_becomes_a_parameter(project, argument):
@@ -194,6 +195,20 @@ def test_what_belongs_to_the_caller_never_becomes_a_parameter(project, argument)
     assert "cached_api_call_sync(requests.post" in project.read("a.py").replace(
         "(\n        requests.post", "(requests.post"
     )
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "url = f'https://api.openai.com/v1/chat/completions?apikey={k}'",
+        "url = 'https://api.openai.com/v1/chat/completions?u=' + self.api_key",
+        "url = make('https://api.openai.com/v1/chat/completions', p)",
+    ],
+)
+def test_a_url_made_above_the_call_is_looked_into(project, made):
+    call = "requests.post(url, json={'prompt': p})"
+    project.put({"a.py": f"import requests\n\ndef f(self, p, k):\n    {made}\n    return {call}\n"})
+    assert not [site for site in project.migrate().sites if site.style == "operation"]
 
 
 def test_calls_of_different_form_or_patience_are_not_one_operation(project):

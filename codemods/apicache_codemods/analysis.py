@@ -27,7 +27,7 @@ from pathlib import Path
 
 from apicache_codemods.detector import Argument, Catalogue, load_detectors
 from apicache_codemods.endpoints import endpoint_of, method_of
-from apicache_codemods.files import SourceFile, find_files, read_file
+from apicache_codemods.files import EMPTY, SourceFile, find_files, read_file
 from apicache_codemods.groups import Grouping, grouping
 from apicache_codemods.holders import ClientRef, client_ref
 from apicache_codemods.llm_endpoints import llm_operation
@@ -97,7 +97,7 @@ def analyse(paths: Sequence[Path], root: Path, on_progress: Progress | None = No
         sites=sites,
         wrapper_calls=wrapper_calls,
         skipped=tuple(sorted(skipped, key=lambda each: (each.path, each.reason))),
-        files=len(sources),
+        files=len(sources) + sum(isinstance(each, SkippedFile) and each.reason == EMPTY for each in read),
         lines=sum(source.lines for source in sources),
         seconds=time.perf_counter() - started,
         resolver=survey.texts,

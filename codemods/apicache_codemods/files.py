@@ -152,12 +152,11 @@ class _Walk:
 def read_file(absolute: str, path: str) -> SourceFile | SkippedFile:
     """Read and decode one file, honouring a byte order mark and a PEP 263 coding cookie."""
     try:
-        if not stat.S_ISREG(os.stat(absolute).st_mode):  # noqa: PTH116 - one call per file; Path costs more than stat
-            return SkippedFile(path=path, reason="not a regular file")
-        with open(absolute, "rb") as stream:  # noqa: PTH123 - same
-            data = stream.read()
+        data = open_file(absolute)
     except OSError as error:
         return SkippedFile(path=path, reason=_reason(error))
+    if data is None:
+        return SkippedFile(path=path, reason="not a regular file")
     if not data.strip():
         return SkippedFile(path=path, reason=EMPTY)
     try:
@@ -165,6 +164,14 @@ def read_file(absolute: str, path: str) -> SourceFile | SkippedFile:
     except (SyntaxError, LookupError, UnicodeDecodeError) as error:
         return SkippedFile(path=path, reason=f"cannot be decoded: {error}")
     return SourceFile(path=path, absolute=absolute, text=text)
+
+
+def open_file(absolute: str) -> bytes | None:
+    """A file's bytes; None for what is no regular file and might never end, such as a pipe."""
+    if not stat.S_ISREG(os.stat(absolute).st_mode):  # noqa: PTH116 - strings, as above
+        return None
+    with open(absolute, "rb") as stream:  # noqa: PTH123 - as above
+        return stream.read()
 
 
 def _decode(data: bytes) -> str:

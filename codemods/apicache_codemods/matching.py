@@ -4,7 +4,7 @@ import ast
 from dataclasses import dataclass
 
 from apicache_codemods.detector import Argument, Detector, Request
-from apicache_codemods.endpoints import base_joined
+from apicache_codemods.endpoints import base_joined, strip
 from apicache_codemods.resolver import Resolver
 from apicache_codemods.scopes import Frame
 from apicache_codemods.values import (
@@ -84,7 +84,7 @@ class Matcher:
                 if given.arg == keyword:
                     values = self._texts.evaluate(given.value, client.frame)
                     if not all(isinstance(value, Nothing) for value in values):
-                        return join(text_of(values), literal(suffix))
+                        return join(strip(text_of(values), "/", left=False), literal(suffix))
         unpacked = any(keyword.arg is None for keyword in client.constructed.keywords)
         return HOLE if unpacked and constructor.base_urls else default
 

@@ -218,7 +218,7 @@ class Survey:
             own.setdefault(scope.owner, set()).add(getattr(scope.node, "name", ""))
         before = len(self._wrapper_calls)
         for location, module in self.modules.items():
-            alone = names & self._words[location].keys() | own.get(location, set())
+            alone = self._words[location].keys() | own.get(location, set())
             for candidate in self._calls[location].named(names, alone):
                 for value in self.clients.evaluate(candidate.call.func, candidate.frame):
                     if isinstance(value, ProjectFunction):

@@ -1,33 +1,23 @@
 """One trustworthy cache in front of a code base's external API calls.
 
-The functions below act on the process-wide cache, `UnifiedAPICache()`.
+The functions here act on the process-wide cache, `UnifiedAPICache()`. They are loaded when first asked for (PEP 562):
+the tools, which need a module or two of this package, do not load the runtime with them.
 """
 
-from apicache.cache import UnifiedAPICache
-from apicache.errors import ApicacheError, InputError
-from apicache.event_loops import per_event_loop
-from apicache.warming import WarmOutcome
+from typing import TYPE_CHECKING, Any
 
-_process_wide = UnifiedAPICache()
-cached = _process_wide.cached
-cached_api_call = _process_wide.cached_api_call
-cached_api_call_sync = _process_wide.cached_api_call_sync
-operation = _process_wide.operation
-get_stats = _process_wide.get_stats
-using = _process_wide.using
-warm_cache = _process_wide.warm_cache
+if TYPE_CHECKING:
+    from apicache.process_wide import *  # noqa: F403 - its __all__ is the surface, written once
+else:
 
-__all__ = [
-    "ApicacheError",
-    "InputError",
-    "UnifiedAPICache",
-    "WarmOutcome",
-    "cached",
-    "cached_api_call",
-    "cached_api_call_sync",
-    "get_stats",
-    "operation",
-    "per_event_loop",
-    "using",
-    "warm_cache",
-]
+    def __getattr__(name: str) -> Any:
+        import importlib  # noqa: PLC0415 - with the runtime
+
+        process_wide = importlib.import_module("apicache.process_wide")
+        if name not in process_wide.__all__ and name != "__all__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value = getattr(process_wide, name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__getattr__("__all__")})

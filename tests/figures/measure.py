@@ -106,6 +106,12 @@ def measure(application: Path, name: str) -> list[Figure]:
             (PYTHON, "-c", "import asyncio, msgspec"),
         ),
         ratio_figure(
+            "`from apicache import cached_api_call` against `import asyncio, msgspec`",
+            1.3,
+            (PYTHON, "-c", "from apicache import cached_api_call"),
+            (PYTHON, "-c", "import asyncio, msgspec"),
+        ),
+        ratio_figure(
             scanned,
             1.0,
             (*APICACHE, "scan", "--format", "json", str(application)),

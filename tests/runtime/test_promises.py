@@ -66,8 +66,21 @@ def test_the_stored_url_is_redacted_but_the_callers_response_has_its_own(tmp_pat
 
 def test_importing_apicache_loads_no_client_library_and_no_store() -> None:
     heavy = ["httpx", "requests", "openai", "diskcache", "moka_py", "pydantic", "libcst", "typer", "rich", "sqlite3"]
-    loaded = run_python(f"import sys, apicache; print([name for name in {heavy!r} if name in sys.modules])")
+    loaded = run_python(
+        f"import sys; from apicache import cached_api_call; print([name for name in {heavy!r} if name in sys.modules])"
+    )
     assert loaded.strip() == "[]"
+
+
+def test_the_package_offers_its_surface_and_nothing_else() -> None:
+    import apicache
+
+    assert set(apicache.__all__) <= set(dir(apicache))
+    assert "cached_api_call" in apicache.__all__
+    with pytest.raises(AttributeError, match="no attribute 'cached_api_cal'"):
+        _ = apicache.cached_api_cal
+    with pytest.raises(ImportError, match="cached_api_cal"):
+        from apicache import cached_api_cal  # noqa: F401 - it must fail
 
 
 PROGRAM = """

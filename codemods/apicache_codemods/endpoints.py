@@ -22,7 +22,7 @@ def base_joined(base: Text | None, url: Text) -> Text:
         return url
     stripped = strip(base, "/", left=False)
     path = strip(url, "/", right=False)
-    return base if not path.parts else join(stripped, literal("/"), path)
+    return join(stripped, literal("/"), path)
 
 
 def strip(text: Text, characters: str | None, *, left: bool = True, right: bool = True) -> Text:
@@ -81,10 +81,11 @@ def _render(text: Text) -> str:
 def means_something(endpoint: str) -> bool:
     """Whether two sites of this endpoint are duplicates rather than coincidence.
 
-    The method has to be known, and at least part of one segment of the path; a host alone will do when nothing follows.
+    The method has to be known, and at least part of one segment of the path; a host alone will do when nothing follows,
+    not even a dynamic part that may hold a path.
     """
     method, _, place = endpoint.partition(" ")
     host, _, path = place.partition("/")
     if method == "{}":
         return False
-    return bool(_STATIC_PATH.search(path)) if path else host != "{}"
+    return bool(_STATIC_PATH.search(path)) if path else not host.endswith("{}")

@@ -9,6 +9,8 @@ JOINED = [
     ("https://api.example.com/v1", "/users"),
     ("https://api.example.com/v1/", "users"),
     ("https://api.example.com/v1", "users/"),
+    ("https://api.example.com/v1", ""),
+    ("https://api.example.com/v1/", "/"),
     ("https://api.example.com/v1", "https://other.example.com/x"),
     ("https://api.example.com:443/v1", "/users?page=1"),
 ]

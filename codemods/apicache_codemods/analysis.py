@@ -22,8 +22,9 @@ import contextlib
 import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from apicache_codemods.detector import Argument, Catalogue, load_detectors
 from apicache_codemods.endpoints import endpoint_of, method_of
@@ -43,8 +44,7 @@ Progress = Callable[[int, int], None]
 """Called with how many files are done, and of how many."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedSite:
+class ResolvedSite(msgspec.Struct, frozen=True):
     """A call site with its syntax: the call, where it stands, its client."""
 
     site: CallSite
@@ -54,8 +54,7 @@ class ResolvedSite:
     payload: tuple[Argument, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Analysis:
+class Analysis(msgspec.Struct, frozen=True):
     """What one scan resolved. `modules` are those that were parsed, by the path that reports name."""
 
     modules: Mapping[str, Module]
@@ -65,7 +64,7 @@ class Analysis:
     files: int
     lines: int
     seconds: float
-    resolver: Resolver = field(repr=False)
+    resolver: Resolver
 
     def text(self, expression: ast.expr, frame: Frame) -> Text:
         """The text an expression is worth where it stands: literal pieces and holes."""
@@ -158,8 +157,7 @@ def _place(module: Module, call: ast.Call) -> tuple[str, int, int, int]:
     return module.path, call.lineno, call.col_offset, -(call.end_lineno or 0)
 
 
-@dataclass(frozen=True, slots=True)
-class _Facts:
+class _Facts(msgspec.Struct, frozen=True):
     endpoint: str | None
     kind: Kind
 

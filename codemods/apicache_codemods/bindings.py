@@ -7,8 +7,9 @@ keeps the resolver cheaper than parsing.
 import ast
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import msgspec
 
 if TYPE_CHECKING:
     from apicache_codemods.scopes import Scope
@@ -40,8 +41,7 @@ LOOP_BODY = -1
 """The branch number of a loop's body: what it binds late reaches its start again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Assigned:
+class Assigned(msgspec.Struct, frozen=True):
     """Bound to an expression's value; `unpack` are the indexes taken from it (`a, b = value` binds b by `(1,)`)."""
 
     value: ast.expr
@@ -49,22 +49,19 @@ class Assigned:
     annotation: ast.expr | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Entered:
+class Entered(msgspec.Struct, frozen=True):
     """Bound to what `with value as name` enters."""
 
     value: ast.expr
 
 
-@dataclass(frozen=True, slots=True)
-class Annotated:
+class Annotated(msgspec.Struct, frozen=True):
     """Declared by annotation alone: `client: httpx.Client`."""
 
     annotation: ast.expr
 
 
-@dataclass(frozen=True, slots=True)
-class Augmented:
+class Augmented(msgspec.Struct, frozen=True):
     """Changed in place: `url += "/users"`."""
 
     target: ast.expr
@@ -72,8 +69,7 @@ class Augmented:
     value: ast.expr
 
 
-@dataclass(frozen=True, slots=True)
-class Imported:
+class Imported(msgspec.Struct, frozen=True):
     """Imported: module `module` (with `level` leading dots), or its member `name`."""
 
     module: str
@@ -81,15 +77,13 @@ class Imported:
     name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Defined:
+class Defined(msgspec.Struct, frozen=True):
     """A function or class definition."""
 
     node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(msgspec.Struct, frozen=True):
     """A parameter of a function; `index` counts positional ones, None for keyword-only, `*args` and `**kwargs`."""
 
     name: str
@@ -98,16 +92,14 @@ class Parameter:
     default: ast.expr | None
 
 
-@dataclass(frozen=True, slots=True)
-class Opaque:
+class Opaque(msgspec.Struct, frozen=True):
     """Bound to something no resolver follows: a loop target, an exception, a pattern's capture."""
 
 
 Source: TypeAlias = Assigned | Entered | Annotated | Augmented | Imported | Defined | Parameter | Opaque
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Binding:
+class Binding(msgspec.Struct, frozen=True, eq=False):
     """One place where a name, or an attribute of a name, is bound; `scope` is where its expressions are evaluated."""
 
     source: Source
@@ -117,20 +109,19 @@ class Binding:
     block: Block
 
 
-@dataclass(slots=True, eq=False)
-class Names:
+class Names(msgspec.Struct, eq=False):
     """What a scope's own statements bind, return and hold."""
 
-    bindings: dict[str, list[Binding]] = field(default_factory=dict)
-    attributes: dict[tuple[str, str], list[Binding]] = field(default_factory=dict)
+    bindings: dict[str, list[Binding]] = msgspec.field(default_factory=dict)
+    attributes: dict[tuple[str, str], list[Binding]] = msgspec.field(default_factory=dict)
     """What is assigned to attributes of names: `self.client = ...` under `("self", "client")`."""
-    moved: dict[str, list[Binding]] = field(default_factory=dict)
+    moved: dict[str, list[Binding]] = msgspec.field(default_factory=dict)
     """Bindings that `global` or `nonlocal` moves out of this scope."""
-    outward: dict[str, Literal["global", "nonlocal"]] = field(default_factory=dict)
-    stars: list[Imported] = field(default_factory=list)
-    returns: list[tuple[ast.expr, Block]] = field(default_factory=list)
-    yields: list[tuple[ast.expr, Block]] = field(default_factory=list)
-    definitions: list[tuple[Definition, Block]] = field(default_factory=list)
+    outward: dict[str, Literal["global", "nonlocal"]] = msgspec.field(default_factory=dict)
+    stars: list[Imported] = msgspec.field(default_factory=list)
+    returns: list[tuple[ast.expr, Block]] = msgspec.field(default_factory=list)
+    yields: list[tuple[ast.expr, Block]] = msgspec.field(default_factory=list)
+    definitions: list[tuple[Definition, Block]] = msgspec.field(default_factory=list)
 
 
 def walk(scope: "Scope") -> Names:

@@ -8,8 +8,9 @@ import ast
 import re
 from bisect import bisect_left
 from collections.abc import Container, Iterable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
+
+import msgspec
 
 from apicache_codemods.bindings import COMPREHENSIONS, Block, inner_blocks
 from apicache_codemods.project import Module
@@ -21,8 +22,7 @@ _METHOD_KEPT = re.compile(r"\.(\w+)[ \t]*(?:#[^\n]*)?$", re.MULTILINE)
 _KEEPING = re.compile(r"[ \t]*(\w+)[ \t]*(?::[^=]*)?=(?!=)")
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True):
     """A call expression and where it stands."""
 
     call: ast.Call

@@ -7,23 +7,22 @@ A detector is one file in `detectors/` that assigns `DETECTOR`; the file's name 
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache
+
+import msgspec
 
 from apicache_codemods import detectors
 from apicache_codemods.model import Kind
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(msgspec.Struct, frozen=True):
     """Where an argument stands in a call: its keyword, and its position when it may be given by position."""
 
     keyword: str
     position: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """What one call sends.
 
     `method` is fixed (`POST`) or stands in an argument. `url` is the argument that holds the URL, or, for an SDK, the
@@ -37,8 +36,7 @@ class Request:
     prepared: Argument | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Constructor:
+class Constructor(msgspec.Struct, frozen=True):
     """A class, or a function, whose call gives a client.
 
     `base_urls` maps a keyword that sets the base URL to the path appended to its value. `base_url` is the base when no
@@ -46,12 +44,11 @@ class Constructor:
     """
 
     is_async: bool = False
-    base_urls: Mapping[str, str] = field(default_factory=dict)
+    base_urls: Mapping[str, str] = msgspec.field(default_factory=dict)
     base_url: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Detector:
+class Detector(msgspec.Struct, frozen=True):
     """The card of a client library; names are qualified (`httpx.AsyncClient`), calls are paths below a client.
 
     `requests` maps classes whose instances carry method and URL into a `prepared` argument. `same_client` are methods
@@ -63,7 +60,7 @@ class Detector:
     constructors: Mapping[str, Constructor]
     calls: Mapping[str, Request]
     functions: Mapping[str, Request]
-    requests: Mapping[str, Request] = field(default_factory=dict)
+    requests: Mapping[str, Request] = msgspec.field(default_factory=dict)
     same_client: frozenset[str] = frozenset()
     transparent: frozenset[str] = frozenset()
     kind: Kind = "http"

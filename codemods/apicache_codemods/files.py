@@ -6,9 +6,10 @@ import re
 import stat
 import tokenize
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+
+import msgspec
 
 from apicache.errors import InputError
 from apicache_codemods.model import SkippedFile
@@ -24,8 +25,7 @@ EMPTY = "empty"
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=]", re.ASCII | re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFile:
+class SourceFile(msgspec.Struct, frozen=True):
     """A file that was read: `path` relative to the root with forward slashes, `absolute` likewise but absolute.
 
     `text` has its byte order mark removed and line feeds for every line end, as Python's tokenizer counts lines.
@@ -33,7 +33,7 @@ class SourceFile:
 
     path: str
     absolute: str
-    text: str = field(repr=False)
+    text: str
 
     @property
     def lines(self) -> int:
@@ -41,13 +41,12 @@ class SourceFile:
         return self.text.count("\n") + (not self.text.endswith("\n"))
 
 
-@dataclass(slots=True)
-class Listing:
+class Listing(msgspec.Struct):
     """The Python files found below some paths, and what was passed over with a reason."""
 
-    files: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = msgspec.field(default_factory=dict)
     """Absolute path -> path relative to the root, in the order of relative paths."""
-    skipped: list[SkippedFile] = field(default_factory=list)
+    skipped: list[SkippedFile] = msgspec.field(default_factory=list)
 
 
 def find_files(paths: Sequence[Path], root: Path) -> Listing:

@@ -1,7 +1,8 @@
 """Duplicate groups: the call sites that share an endpoint, ranked, and the findings they give."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from apicache_codemods.endpoints import means_something
 from apicache_codemods.llm_endpoints import llm_operation, sdk_operation
@@ -13,8 +14,7 @@ _FEWEST = 2
 _NAMED_SITES = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Grouping:
+class Grouping(msgspec.Struct, frozen=True):
     """What endpoint-wide facts every site of a scan gets: its group's id and its operation's name, by endpoint."""
 
     groups: Mapping[str, str]

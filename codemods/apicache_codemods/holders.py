@@ -2,8 +2,9 @@
 
 import ast
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from apicache_codemods.bindings import Binding, Entered, Imported, Parameter
 from apicache_codemods.matching import Match
@@ -25,8 +26,7 @@ Holder = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class ClientRef:
+class ClientRef(msgspec.Struct, frozen=True):
     """The client of a call site.
 
     `expression` is the part of the called expression that is worth the client (`client`, `self._http`); for the holder

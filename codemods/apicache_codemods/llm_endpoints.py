@@ -6,7 +6,8 @@ github.com/ollama/ollama/blob/main/docs/api.md, learn.microsoft.com/azure/ai-ser
 """
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 _ANY_HOST = r"[^/]+"
 _GEMINI = r"(?:generativelanguage\.googleapis\.com|[^/]*aiplatform\.googleapis\.com)"
@@ -15,8 +16,7 @@ _COHERE = r"api\.cohere\.(?:ai|com)"
 _OLLAMA = r"[^/]+:11434"
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(msgspec.Struct, frozen=True):
     operation: str
     host: str
     path: str

@@ -1,7 +1,8 @@
 """Deciding that a call is a call site, by whom, and what it sends: method, URL and payload."""
 
 import ast
-from dataclasses import dataclass
+
+import msgspec
 
 from apicache_codemods.detector import Argument, Detector, Request
 from apicache_codemods.endpoints import base_joined, strip
@@ -22,8 +23,7 @@ from apicache_codemods.values import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Called:
+class Called(msgspec.Struct, frozen=True):
     """A call method or function of a library; `client` is None for a module-level function."""
 
     library: str
@@ -34,8 +34,7 @@ class Called:
     """The base URL that relative URLs are joined with."""
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(msgspec.Struct, frozen=True):
     """A call that makes a request: what it calls, and the method and URL it sends, holes where they are not known."""
 
     called: Called

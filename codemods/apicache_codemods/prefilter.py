@@ -8,8 +8,9 @@ expressions; prose that looks like one costs a needless parse, never a missed fi
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Self, TypeAlias
+
+import msgspec
 
 from apicache_codemods.detector import Catalogue
 from apicache_codemods.project import Project
@@ -34,8 +35,7 @@ Carried: TypeAlias = Mapping[str, Handles]
 DIRECT: Handles = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class ImportRow:
+class ImportRow(msgspec.Struct, frozen=True):
     """One import as written, in the module at `importer`.
 
     `members` are (name, name it is bound to) taken from the module at `dotted`, `level` packages up; empty for
@@ -64,8 +64,7 @@ class ImportRow:
         return any(member == name for member, _ in self.members)
 
 
-@dataclass(frozen=True, slots=True)
-class Importer:
+class Importer(msgspec.Struct, frozen=True):
     """A file that imports names through which a client is reached: all it binds, and what it hands on at its top."""
 
     location: str
@@ -164,8 +163,7 @@ class Prefilter:
         return {alias: DIRECT for name, alias in row.members if known(f"{row.dotted}.{name}")}
 
 
-@dataclass(frozen=True, slots=True)
-class _Words:
+class _Words(msgspec.Struct, frozen=True):
     """The attributes a text mentions; the names it calls in assignments, or derives from, at its left margin."""
 
     attributes: frozenset[str]

@@ -10,9 +10,10 @@ move a binding outwards, a walrus inside a comprehension binds around it.
 import ast
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
+
+import msgspec
 
 from apicache_codemods.bindings import LOOP_BODY, Binding, Block, Names, Position, ScopeNode, walk
 
@@ -32,8 +33,7 @@ _KINDS: dict[type[ast.AST], ScopeKind] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Traits:
+class Traits(msgspec.Struct, frozen=True):
     """Which rare constructs a module's text holds at all, so that most modules never pay for them."""
 
     walrus_lines: tuple[int, ...]
@@ -121,8 +121,7 @@ class Scope:
         return scope
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True):
     """Where an expression stands: its scope, and the branches it stands in (None: when it runs is unknown)."""
 
     scope: Scope

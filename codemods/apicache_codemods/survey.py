@@ -6,7 +6,8 @@ import those, until nothing new turns up.
 
 import ast
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from apicache_codemods.bindings import Binding
 from apicache_codemods.calls import Calls
@@ -27,8 +28,7 @@ _MOST_CHECKED = 1_000_000  # characters, about 25,000 lines: a tenth of a second
 _MOST_SENT = 16  # different requests kept of one wrapper
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """A call site: where it stands and what it sends."""
 
     module: Module
@@ -37,16 +37,14 @@ class Found:
     match: Match
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(msgspec.Struct, frozen=True):
     """Method and URL as a function sends them, with holes for its parameters."""
 
     method: Text
     url: Text
 
 
-@dataclass(frozen=True, slots=True)
-class Forwarded:
+class Forwarded(msgspec.Struct, frozen=True):
     """A wrapper call: a call of `function` that ends in one of the requests `sent`."""
 
     module: Module
@@ -61,8 +59,7 @@ class Forwarded:
         return endpoints.pop() if len(endpoints) == 1 else None
 
 
-@dataclass(frozen=True, slots=True)
-class WrapperCandidate:
+class WrapperCandidate(msgspec.Struct, frozen=True):
     """A call of a function of the project that is named like a wrapper."""
 
     module: Module

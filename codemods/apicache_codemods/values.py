@@ -5,42 +5,38 @@ class, a function, an instance, a literal collection. All else is `Unknown`.
 """
 
 import ast
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+import msgspec
 
 from apicache_codemods.bindings import Binding
 from apicache_codemods.detector import Constructor, Detector, Request
 from apicache_codemods.scopes import Frame, Scope
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(msgspec.Struct, frozen=True):
     """Not known; `parameter` when it is whatever a caller passes for that parameter."""
 
     parameter: Binding | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Nothing:
+class Nothing(msgspec.Struct, frozen=True):
     """The constant None: never a client, never a text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(msgspec.Struct, frozen=True):
     """A text of literal pieces and unknown ones: `f"{base}/users"` is `(Unknown(), "/users")`."""
 
     parts: tuple[str | Unknown, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class External:
+class External(msgspec.Struct, frozen=True):
     """Something that lives outside the project, by its qualified name: `httpx.AsyncClient`, `json.loads`."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Client:
+class Client(msgspec.Struct, frozen=True, eq=False):
     """A client; `constructed` is the call that made it, None when only an annotation or a base class says so.
 
     `frame` is where that call stands, `project_class` the project's own subclass of the library's class.
@@ -55,16 +51,14 @@ class Client:
     project_class: "ProjectClass | None" = None
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(msgspec.Struct, frozen=True):
     """What hangs on a client below attributes: `client.chat.completions.create`."""
 
     client: Client
     path: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True, eq=False):
     """A request object built ahead of being sent; `call` holds method and URL."""
 
     request: Request
@@ -73,55 +67,48 @@ class Prepared:
     client: Client | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectModule:
+class ProjectModule(msgspec.Struct, frozen=True):
     """A module or package of the project; `location` is its path without `.py` or `/__init__.py`."""
 
     location: str
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectClass:
+class ProjectClass(msgspec.Struct, frozen=True):
     """A class of the project."""
 
     scope: Scope
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectInstance:
+class ProjectInstance(msgspec.Struct, frozen=True):
     """An instance of a class of the project."""
 
     of: ProjectClass
 
 
-@dataclass(frozen=True, slots=True)
-class Inherited:
+class Inherited(msgspec.Struct, frozen=True):
     """`super()`: the attributes of a class's bases."""
 
     of: ProjectClass
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectFunction:
+class ProjectFunction(msgspec.Struct, frozen=True):
     """A function or lambda of the project; `bound` is what its first parameter is already bound to."""
 
     scope: Scope
     bound: "ProjectInstance | ProjectClass | Client | None" = None
 
 
-@dataclass(frozen=True, slots=True)
-class Generated:
+class Generated(msgspec.Struct, frozen=True):
     """What calling a generator function gives: entered by `with`, it is worth what the function yields."""
 
     function: ProjectFunction
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Literal:
+class Literal(msgspec.Struct, frozen=True, eq=False):
     """A tuple, list or dictionary display, not yet looked into."""
 
     node: ast.Tuple | ast.List | ast.Dict
-    frame: Frame = field(repr=False)
+    frame: Frame
 
 
 Value: TypeAlias = (

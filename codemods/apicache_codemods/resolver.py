@@ -20,6 +20,7 @@ from apicache_codemods.bindings import (
     Opaque,
     Parameter,
 )
+from apicache_codemods.callers import Callers
 from apicache_codemods.classes import Classes
 from apicache_codemods.detector import Catalogue
 from apicache_codemods.evaluator import united
@@ -59,13 +60,16 @@ class Resolver:
     """Evaluates expressions of one project; everything it found is remembered.
 
     `enters` says which modules, by location, it may look into; what lies in others is unknown. A resolver of clients
-    need not parse modules that no client is in.
+    need not parse modules that no client is in. `callers`, if given, say what is passed for unannotated parameters.
     """
 
-    def __init__(self, project: Project, catalogue: Catalogue, enters: Container[str]) -> None:
+    def __init__(
+        self, project: Project, catalogue: Catalogue, enters: Container[str], callers: Callers | None = None
+    ) -> None:
         self.project = project
         self.catalogue = catalogue
         self._enters = enters
+        self._callers = callers
         self.functions = Functions(self)
         self.classes = Classes(self, self.functions, catalogue)
         self._known: dict[ast.expr, Values] = {}
@@ -223,10 +227,24 @@ class Resolver:
             declared = self.classes.annotated(parameter.annotation, outside(scope))
             if any(not isinstance(value, Unknown | Nothing) for value in declared):
                 return declared
+        found: list[Value] = []
         if parameter.default is not None:
-            default = self.evaluate(parameter.default, outside(scope))
-            return united(tuple(value for value in default if not isinstance(value, Text | Nothing)), (unknown,))
-        return (unknown,)
+            found.extend(self.evaluate(parameter.default, outside(scope)))
+        if parameter.annotation is None:
+            found.extend(self._passed(binding))
+        # A text is what some callers pass: which one, the call that is asked about decides.
+        return united(tuple(value for value in found if not isinstance(value, Text | Nothing | Unknown)), (unknown,))
+
+    def _passed(self, parameter: Binding) -> Values:
+        """What callers pass for a parameter."""
+        if self._callers is None or parameter in self._active:
+            return ()
+        self._active.add(parameter)
+        try:
+            callers = list(self._callers.of(parameter.scope, self))
+            return united(*(self.functions.argument(parameter, *caller) for caller in callers))
+        finally:
+            self._active.discard(parameter)
 
     def _enter(self, value: Value) -> Values:
         match value:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 import msgspec
 
 from apicache_codemods.bindings import Binding
+from apicache_codemods.callers import Callers
 from apicache_codemods.calls import Calls
 from apicache_codemods.carriers import Carriers
 from apicache_codemods.detector import Catalogue
@@ -75,14 +76,14 @@ class Survey:
         self.modules: dict[str, Module] = {}
         self._entered: set[str] = set()
         self.texts = Resolver(project, catalogue, project.sources)
-        self.clients = Resolver(project, catalogue, self._entered)
+        self._calls: dict[str, Calls] = {}
+        self.clients = Resolver(project, catalogue, self._entered, Callers(self._calls))
         self._project = project
         self._catalogue = catalogue
         self._matcher = Matcher(self.clients, self.texts)
         self._carriers = Carriers(self.clients)
         self._prefilter = Prefilter(project, catalogue)
         self._found: dict[ast.Call, Found] = {}
-        self._calls: dict[str, Calls] = {}
         self._carried: dict[str, dict[str, Handles]] = {}
         self._words: dict[str, dict[str, Handles]] = {}
         self._wrappers: dict[Scope, list[Sent]] = {}

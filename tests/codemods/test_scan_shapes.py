@@ -101,6 +101,26 @@ SHAPES = {
             def load(self):
                 return self._client.get("https://api.example.com/users")  # -> GET api.example.com/users
     """,
+    "a constructor that is handed a client, nothing annotated": """
+        import httpx
+        class Service:
+            def __init__(self, name, client=None):
+                self._client = client
+            def load(self):
+                return self._client.get("https://api.example.com/users")  # -> GET api.example.com/users
+        Service("a", client=httpx.Client()).load()
+    """,
+    "a function that is handed a client, nothing annotated": """
+        import httpx
+        def load(client, page):
+            page.get("https://api.example.com/a")
+            return client.get("https://api.example.com/b")  # -> GET api.example.com/b
+        class Service:
+            def load(self, client):
+                return client.get("https://api.example.com/c")  # -> GET api.example.com/c
+            def all(self, http: httpx.Client):
+                return load(http, {}), self.load(http)
+    """,
     "a context manager": """
         import httpx
         def load():

@@ -183,7 +183,7 @@ def _site(found: Found, facts: _Facts, shared: Grouping, resolver: Resolver) -> 
         library=match.called.library,
         kind=facts.kind,
         call=module.segment(call.func),
-        is_async=match.called.client is not None and match.called.client.constructor.is_async,
+        is_async=match.called.is_async,
         method=method_of(match.method),
         endpoint=facts.endpoint,
         client_origin=_origin(client, resolver),

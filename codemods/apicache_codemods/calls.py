@@ -23,10 +23,11 @@ _KEEPING = re.compile(r"[ \t]*(\w+)[ \t]*(?::[^=]*)?=(?!=)")
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """A call expression and where it stands."""
+    """A call expression and where it stands; `awaited` when `await` or `async with` takes what it gives."""
 
     call: ast.Call
     frame: Frame
+    awaited: bool = False
 
 
 class Calls:
@@ -67,11 +68,12 @@ class Calls:
             return
         self._by_name |= {name: [] for name in names}
         lines = sorted({line for name in names for line in self._lines(name)})
-        for call, frame in _Search(lines).module(self._module):
+        search = _Search(lines)
+        for call, frame in search.module(self._module):
             function = call.func
             name = f".{function.attr}" if isinstance(function, ast.Attribute) else getattr(function, "id", None)
             if name in names:
-                self._by_name[name].append(Candidate(call, frame))
+                self._by_name[name].append(Candidate(call, frame, call in search.awaited))
 
     def _lines(self, name: str) -> list[int]:
         if name.startswith("."):
@@ -98,6 +100,7 @@ def _end(call: ast.Call) -> int:
 class _Search:
     def __init__(self, lines: list[int]) -> None:
         self.lines = lines
+        self.awaited: set[ast.expr] = set()
 
     def covers(self, node: ast.stmt | ast.expr) -> bool:
         index = bisect_left(self.lines, node.lineno)
@@ -113,6 +116,8 @@ class _Search:
                 if not self.covers(statement) and not (decorated and any(map(self.covers, decorated))):
                     continue
                 frame = Frame(scope, block)
+                if isinstance(statement, ast.AsyncWith):
+                    self.awaited.update(item.context_expr for item in statement.items)
                 for part in ast.iter_child_nodes(start):
                     if not isinstance(part, ast.stmt):
                         yield from self.expressions(part, frame)
@@ -129,6 +134,8 @@ class _Search:
                 continue  # the body of an exception handler or of a case: entered as a block
             if isinstance(node, ast.expr) and not self.covers(node):
                 continue
+            if isinstance(node, ast.Await):
+                self.awaited.add(node.value)
             if isinstance(node, ast.Call):
                 yield node, inside
             if isinstance(node, ast.Lambda):

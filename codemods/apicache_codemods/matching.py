@@ -4,6 +4,7 @@ import ast
 
 import msgspec
 
+from apicache_codemods.calls import Candidate
 from apicache_codemods.detector import Argument, Detector, Request
 from apicache_codemods.endpoints import base_joined, strip
 from apicache_codemods.resolver import Resolver
@@ -33,6 +34,11 @@ class Called(msgspec.Struct, frozen=True):
     base: Text | None
     """The base URL that relative URLs are joined with."""
 
+    @property
+    def is_async(self) -> bool:
+        """Whether the call gives an awaitable."""
+        return self.client is not None and self.client.constructor.is_async
+
 
 class Match(msgspec.Struct, frozen=True):
     """A call that makes a request: what it calls, and the method and URL it sends, holes where they are not known."""
@@ -50,13 +56,17 @@ class Matcher:
         self._texts = texts
         self._catalogue = clients.catalogue
 
-    def match(self, call: ast.Call, frame: Frame) -> Match | None:
-        """What the call sends, if it is a call site."""
-        for callee in self._clients.evaluate(call.func, frame):
-            called = self._called(callee)
-            if called is not None:
-                return self._sent(called, call, frame)
-        return None
+    def match(self, candidate: Candidate) -> Match | None:
+        """What a call sends, if it is a call site.
+
+        Where the client may be one of several, the first counts that is asynchronous just when the call is awaited.
+        """
+        call, frame = candidate.call, candidate.frame
+        found = [called for callee in self._clients.evaluate(call.func, frame) if (called := self._called(callee))]
+        if not found:
+            return None
+        fitting = [called for called in found if called.is_async == candidate.awaited]
+        return self._sent((fitting or found)[0], call, frame)
 
     def _called(self, callee: Value) -> Called | None:
         match callee:

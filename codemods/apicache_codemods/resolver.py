@@ -7,6 +7,7 @@
 
 import ast
 from collections.abc import Callable, Container
+from typing import Any
 
 from apicache_codemods import texts
 from apicache_codemods.bindings import (
@@ -75,7 +76,7 @@ class Resolver:
         self._known: dict[ast.expr, Values] = {}
         self._active: set[object] = set()
         self._depth = 0
-        self._by_type: dict[type[ast.expr], Callable[[ast.expr, Frame], Values]] = {
+        self._by_type: dict[type[ast.expr], Callable[[Any, Frame], Values]] = {
             ast.Name: self._name,
             ast.Attribute: self._attribute,
             ast.Call: self._call,
@@ -261,20 +262,16 @@ class Resolver:
             case _:
                 return (UNKNOWN,)
 
-    def _constant(self, expression: ast.expr, _: Frame) -> Values:
-        return (texts.constant(expression.value),) if isinstance(expression, ast.Constant) else ()
+    def _constant(self, expression: ast.Constant, _: Frame) -> Values:
+        return (texts.constant(expression.value),)
 
-    def _name(self, expression: ast.expr, frame: Frame) -> Values:
-        if not isinstance(expression, ast.Name):
-            return ()
+    def _name(self, expression: ast.Name, frame: Frame) -> Values:
         found = lookup(expression.id, frame, (expression.lineno, expression.col_offset))
         if found is not None:
             return united(*(self.bound(binding) for binding in found[1]))
         return self._starred(frame.scope.module, expression.id) or (External(f"builtins.{expression.id}"),)
 
-    def _attribute(self, expression: ast.expr, frame: Frame) -> Values:
-        if not isinstance(expression, ast.Attribute):
-            return ()
+    def _attribute(self, expression: ast.Attribute, frame: Frame) -> Values:
         return united(*(self.attribute(value, expression.attr) for value in self.evaluate(expression.value, frame)))
 
     def attribute(self, value: Value, name: str) -> Values:  # noqa: C901, PLR0911 - one row per kind of value
@@ -303,9 +300,7 @@ class Resolver:
             case _:
                 return (UNKNOWN,)
 
-    def _call(self, expression: ast.expr, frame: Frame) -> Values:
-        if not isinstance(expression, ast.Call):
-            return ()
+    def _call(self, expression: ast.Call, frame: Frame) -> Values:
         function = expression.func
         if isinstance(function, ast.Attribute):
             if function.attr in _ENTERING and expression.args:
@@ -360,10 +355,10 @@ class Resolver:
         owner = function.parent if function is not None else None
         return (Inherited(ProjectClass(owner)),) if owner is not None and owner.kind == "class" else (UNKNOWN,)
 
-    def _joined(self, expression: ast.expr, frame: Frame) -> Values:
-        return (texts.formatted(expression, self._texts_in(frame)),) if isinstance(expression, ast.JoinedStr) else ()
+    def _joined(self, expression: ast.JoinedStr, frame: Frame) -> Values:
+        return (texts.formatted(expression, self._texts_in(frame)),)
 
-    def _binary(self, expression: ast.expr, frame: Frame) -> Values:
+    def _binary(self, expression: ast.BinOp, frame: Frame) -> Values:
         match expression:
             case ast.BinOp(op=ast.Add()):
                 return (texts.concatenated(expression, self._texts_in(frame)),)
@@ -377,14 +372,13 @@ class Resolver:
     def _texts_in(self, frame: Frame) -> texts.Evaluate:
         return lambda expression: self.text(expression, frame)
 
-    def _subscript(self, expression: ast.expr, frame: Frame) -> Values:
-        match expression:
-            case ast.Subscript(value=value, slice=ast.Constant(value=index)):
-                return united(*(self._element(each, index) for each in self.evaluate(value, frame)))
-            case _:
-                return (UNKNOWN,)
+    def _subscript(self, expression: ast.Subscript, frame: Frame) -> Values:
+        if not isinstance(expression.slice, ast.Constant):
+            return (UNKNOWN,)
+        index = expression.slice.value
+        return united(*(self._element(value, index) for value in self.evaluate(expression.value, frame)))
 
-    def _either(self, expression: ast.expr, frame: Frame) -> Values:
+    def _either(self, expression: ast.BoolOp | ast.IfExp, frame: Frame) -> Values:
         match expression:
             case ast.BoolOp(op=ast.Or(), values=values):
                 return united(*(self.evaluate(value, frame) for value in values))
@@ -392,18 +386,12 @@ class Resolver:
                 return self.evaluate(values[-1], frame)
             case ast.IfExp(body=body, orelse=orelse):
                 return united(self.evaluate(body, frame), self.evaluate(orelse, frame))
-            case _:
-                return (UNKNOWN,)
 
-    def _inner(self, expression: ast.expr, frame: Frame) -> Values:
-        match expression:
-            case ast.Await(value=value) | ast.NamedExpr(value=value):
-                return self.evaluate(value, frame)
-            case _:
-                return (UNKNOWN,)
+    def _inner(self, expression: ast.Await | ast.NamedExpr, frame: Frame) -> Values:
+        return self.evaluate(expression.value, frame)
 
-    def _lambda(self, expression: ast.expr, frame: Frame) -> Values:
-        return (ProjectFunction(frame.scope.child(expression)),) if isinstance(expression, ast.Lambda) else ()
+    def _lambda(self, expression: ast.Lambda, frame: Frame) -> Values:
+        return (ProjectFunction(frame.scope.child(expression)),)
 
-    def _display(self, expression: ast.expr, frame: Frame) -> Values:
-        return (Literal(expression, frame),) if isinstance(expression, ast.Tuple | ast.List | ast.Dict) else ()
+    def _display(self, expression: ast.Tuple | ast.List | ast.Dict, frame: Frame) -> Values:
+        return (Literal(expression, frame),)

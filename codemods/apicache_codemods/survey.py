@@ -144,7 +144,7 @@ class Survey:
         calls = self._calls[location]
         call_names = self._catalogue.call_names
         for candidate in calls.named(call_names, words.keys() | calls.keeping(call_names)):
-            match = self._matcher.match(candidate.call, candidate.frame) if candidate.call not in self._found else None
+            match = self._matcher.match(candidate) if candidate.call not in self._found else None
             if match is not None:
                 self._found[candidate.call] = Found(module, candidate.call, candidate.frame, match)
                 self._note_wrapper(candidate.frame, Sent(match.method, match.url))

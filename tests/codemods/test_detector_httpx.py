@@ -24,6 +24,18 @@ def test_the_endpoint_is_that_of_the_request_httpx_builds(project, base_url, url
     assert site.endpoint == f"GET {request.url.host}{request.url.path}"
 
 
+def test_of_two_possible_clients_the_one_that_is_awaited_counts(project):
+    source = """
+        import httpx
+        async def load(client: httpx.Client | httpx.AsyncClient):
+            if fast:
+                return client.get("https://api.example.com/a")
+            async with client.stream("GET", "https://api.example.com/b"):
+                return await client.get("https://api.example.com/c")
+    """
+    assert [site.is_async for site in project.scan(source).call_sites] == [False, True, True]
+
+
 def test_an_asynchronous_client_is_told_from_a_synchronous_one(project):
     source = """
         import httpx

@@ -11,7 +11,7 @@ from apicache_codemods.operation_names import distinct, suggested
 from apicache_codemods.scan import scan
 from apicache_codemods.values import UNKNOWN, Text, literal
 
-TAKEN = {"httpx", "requests", "self", "load", "prompt", "Service", "print", "URL", "super", "str", "None"}
+TAKEN = {"_", "httpx", "requests", "self", "load", "prompt", "Service", "print", "URL", "super", "str", "None"}
 NAMES = st.from_regex(r"[a-zA-Z_éß][a-zA-Z0-9_ü]{0,8}", fullmatch=True).filter(
     lambda name: not keyword.iskeyword(name) and name not in TAKEN and name.isidentifier() and not name.startswith("__")
 )

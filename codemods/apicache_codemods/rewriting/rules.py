@@ -26,7 +26,7 @@ _RULES: Final[tuple[Rule, ...]] = (
     rules_request.fresh_values,
     rules_place.context_manager,
     rules_place.connection_facts,
-    rules_place.unused_answer,
+    rules_place.effect,
 )
 
 

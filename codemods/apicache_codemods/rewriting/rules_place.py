@@ -18,7 +18,10 @@ _CACHING = re.compile(
 )
 _OURS = frozenset({"cached_api_call", "cached_api_call_sync"})
 _POLLING_NAME = re.compile(
-    r"(?:^|_)(?:poll|polls|polling|wait|ping|health|healthy|healthcheck|heartbeat|alive|refresh|reload)(?:_|$)"
+    r"(?:^|_)(?:poll|polls|polling|wait|ping|health|healthy|healthcheck|heartbeat|alive|ready|status|refresh|reload)(?:_|$)"
+)
+_ACTING_NAME = re.compile(
+    r"_*(?:send|notify|publish|push|post|trigger|create|delete|remove|update|submit|register|subscribe|unsubscribe|upload)(?:_|$)"
 )
 _OF_THE_CONNECTION = frozenset(
     {
@@ -158,14 +161,17 @@ def context_manager(subject: Subject) -> Verdict | None:
     return None
 
 
-def unused_answer(subject: Subject) -> Verdict | None:
-    """M111: a call whose answer nobody reads is made for its effect."""
+def effect(subject: Subject) -> Verdict | None:
+    """M111: a call whose answer nobody reads, or that stands in `send_message`, is made for its effect."""
     user = subject.user
     if isinstance(user, ast.Attribute) and user.attr == "raise_for_status":
         called = subject.parents.get(user)
         user = subject.parents.get(called) if called is not None else None
     if isinstance(user, ast.Expr):
         return Verdict("M111", "unsafe", "its answer is not used, so it is made for its effect")
+    name = subject.function.name if subject.function is not None else ""
+    if _ACTING_NAME.match(name) and subject.site.method in {"GET", "HEAD"}:
+        return Verdict("M111", "unsafe", f"{name} does something by way of {subject.site.method}")
     return None
 
 

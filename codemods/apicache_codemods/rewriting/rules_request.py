@@ -17,6 +17,7 @@ _AUTHENTICATION = re.compile(
     r"(?:.*/)?(?:oauth2?(?:/.*)?|(?:access_|refresh_)?token|log_?in|log_?out|sign_?in|sign_?out|authorize|authenticate|csrf|nonce)/?",
     re.IGNORECASE,
 )
+_AUTHENTICATION_NAME = re.compile(r"(?:^|_)(?:access_token|refresh_token|auth_token|login|logout|authenticate)(?:_|$)")
 _SDK_CALLS = {
     "openai": frozenset(
         {"chat.completions.create", "completions.create", "embeddings.create", "moderations.create", "responses.create"}
@@ -151,6 +152,9 @@ def _graphql(subject: Subject) -> Verdict | None:
 
 def authentication(subject: Subject) -> Verdict | None:
     """M117: tokens, log-ins and log-outs."""
+    name = subject.function.name if subject.function is not None else ""
+    if _AUTHENTICATION_NAME.search(name):
+        return Verdict("M117", "never", f"{name} hands out or takes back credentials")
     place = (subject.site.endpoint or "").partition(" ")[2]
     if _AUTHENTICATION.fullmatch(place.partition("/")[2]):
         return Verdict("M117", "never", f"{subject.site.endpoint} hands out or takes back credentials")

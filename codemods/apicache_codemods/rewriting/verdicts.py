@@ -46,7 +46,7 @@ MEANINGS: Final = {
     "M108": "the response is used as a context manager",
     "M109": "method or URL is not known",
     "M110": "the call is already cached",
-    "M111": "the answer is not used",
+    "M111": "the call is made for its effect",
     "M112": "the call runs while the module is imported",
     "M113": "no adapter knows the call",
     "M114": "arguments are hidden in * or **",

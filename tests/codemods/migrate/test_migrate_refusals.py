@@ -76,6 +76,7 @@ NEVER = {
         "def f(x): return requests.get('https://api.example.com/oauth/token')",
         "def f(x): return requests.get('https://api.example.com/v1/login')",
         "def f(x): return requests.get('https://api.example.com/csrf')",
+        "def _get_access_token(x): return requests.get(URL).json()",
     ],
 }
 
@@ -85,6 +86,8 @@ UNSAFE = {
         "async def f(x):\n    while True:\n        r = await aclient.get(URL)\n        if r.json()['done']:\n            return r\n        await asyncio.sleep(1)",
         "def f(x):\n    for _ in range(9):\n        r = client.get(URL)\n        if r.json()['done']:\n            return r\n        time.sleep(1)",
         "def poll_job(x): return client.get(URL)",
+        "def order_status(x): return client.get(URL)",
+        "def f(x):\n    health_check = client.get(URL)\n    return health_check.text",
         "def job(x): return client.get(URL)\n\ndef run(x):\n    while not job(x):\n        time.sleep(1)",
     ],
     "M105": [
@@ -107,6 +110,8 @@ UNSAFE = {
     "M111": [
         "def f(x):\n    requests.get(URL)",
         "async def f(x):\n    await aclient.get(URL)",
+        "def send_sms(x): return requests.get(URL, params={'text': x}).text",
+        "def _delete_item(x): return requests.get(URL, params={'id': x}).ok",
         "def f(x):\n    requests.get(URL).raise_for_status()",
     ],
     "M112": [

@@ -25,7 +25,7 @@ PAIRS = {
         later = lambda url: httpx.get(url)
 
 
-        def status(url):
+        def code_of(url):
             if (r := httpx.head(url)).is_success:
                 return r.status_code
         """,
@@ -50,7 +50,7 @@ PAIRS = {
         later = lambda url: cached_api_call_sync(httpx.get, url)
 
 
-        def status(url):
+        def code_of(url):
             if (r := cached_api_call_sync(httpx.head, url)).is_success:
                 return r.status_code
         """,

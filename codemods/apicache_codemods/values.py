@@ -138,18 +138,28 @@ HOLE = Text((UNKNOWN,))
 def text_of(values: Values) -> Text:
     """The one text among alternatives; a hole when they differ or one of them is unknown.
 
-    A parameter's hole names the parameter, so that a caller's argument can fill it.
+    Texts that differ in what fills their holes are one text. A parameter's hole names the parameter, so that a caller's
+    argument can fill it.
     """
-    texts = {value for value in values if not isinstance(value, Nothing)}
-    if len(texts) != 1:
+    texts = [_as_text(value) for value in dict.fromkeys(values) if not isinstance(value, Nothing)]
+    if not texts or len({_shape(text) for text in texts}) != 1:
         return HOLE
-    match texts.pop():
-        case Text() as text:
-            return text
-        case Unknown() as unknown:
-            return Text((unknown,))
+    filled = [set(alternatives) for alternatives in zip(*(text.parts for text in texts), strict=True)]
+    return Text(tuple(parts.pop() if len(parts) == 1 else UNKNOWN for parts in filled))
+
+
+def _as_text(value: Value) -> Text:
+    match value:
+        case Text():
+            return value
+        case Unknown():
+            return Text((value,))
         case _:
             return HOLE
+
+
+def _shape(text: Text) -> tuple[str | None, ...]:
+    return tuple(part if isinstance(part, str) else None for part in text.parts)
 
 
 def join(*texts: Text) -> Text:

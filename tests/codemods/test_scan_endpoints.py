@@ -243,6 +243,19 @@ def test_a_name_with_two_texts_is_dynamic_and_the_last_of_two_in_a_row_counts(pr
     assert endpoints == ["GET api.example.com/{}", "GET api.example.com/c/d"]
 
 
+def test_two_texts_that_differ_in_what_fills_them_are_one(project):
+    source = """
+        import requests
+        def load(secure, one, other):
+            if secure:
+                url = "https://" + one + "/users"
+            else:
+                url = "https://" + other + "/users"
+            requests.get(url)
+    """
+    assert [site.endpoint for site in project.scan(source).call_sites] == ["GET {}/users"]
+
+
 def test_a_default_is_not_taken_for_what_callers_pass(project):
     source = "import requests\ndef load(base='https://api.example.com'):\n    requests.get(f'{base}/users')\n"
     assert [site.endpoint for site in project.scan(source).call_sites] == ["GET {}/users"]

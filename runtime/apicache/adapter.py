@@ -5,7 +5,7 @@ module's functions. It may import its library at the top: it is itself imported 
 have turned up.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -25,6 +25,8 @@ class Identified(msgspec.Struct, frozen=True, kw_only=True):
     """Whose call it is, encodable by `tagged.canonical`; digested, never stored."""
     context: Any
     """What `replay` needs of the live call; never stored."""
+    send: Callable[[], Any] | None = None
+    """Makes exactly the call that was identified; None when the callable itself is called."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +59,18 @@ class Adapter(Protocol):
 
     def replay(self, data: Any, context: Any) -> Any:
         """A new response equal to the one that `data` was taken from; `context` is None for operations."""
+
+
+def check_repeatable(given: Any) -> None:
+    """Refuse arguments that reading uses up, at any depth; raises UnidentifiableError."""
+    if isinstance(given, Iterator) or hasattr(given, "read"):
+        raise UnidentifiableError(f"it is given a {type(given).__name__}, which can be read only once")
+    if isinstance(given, Mapping):
+        for item in given.values():
+            check_repeatable(item)
+    elif isinstance(given, list | tuple | set | frozenset):
+        for item in given:
+            check_repeatable(item)
 
 
 def check_read_like(method: str) -> None:

@@ -3,12 +3,20 @@
 import re
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 _CREDENTIAL = re.compile(
-    r"auth|api[-_]?key|access[-_]?key|subscription[-_]?key|token|secret|passw|credential|cookie|session|signature|^sig$|^key$",
+    r"auth|key|token|secret|passw|pwd|credential|cookie|session|signature|bearer|jwt|appid|ticket|^sig$|^sid$|^pass$|^code$"
+    r"|^otp$|^pat$",
     re.IGNORECASE,
 )
+_SECRET_RESPONSE_HEADER = re.compile(
+    r"^set-cookie|authorization|api[-_]?key|secret|(auth|access|csrf|xsrf|security|session|refresh)[-_]?token",
+    re.IGNORECASE,
+)
+"""Narrower than for requests: `x-ratelimit-remaining-tokens` and its like are no secrets."""
+_TOKEN_LIKE = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w:.~-]{24,}")
+"""A path segment that may be a token (`/bot123456:AAE.../`): long, of letters and digits."""
 
 REDACTED: Final = "REDACTED"
 
@@ -50,20 +58,22 @@ def sets_session_cookie(set_cookie_headers: Iterable[str]) -> bool:
     return any(header.partition("=")[0].strip() not in INFRASTRUCTURE_COOKIES for header in set_cookie_headers)
 
 
-def without_credentials(url: str) -> str:
-    """The URL with its user info dropped and credential-like query values redacted."""
+def storable_url(url: str) -> str:
+    """The URL as it may be stored: no user info, no fragment, query values and token-like path segments redacted.
+
+    Names of query parameters that carry credentials are too many to know, so no value is kept; a wrapped call's replay
+    has the caller's own request, and with it the whole URL.
+    """
     parts = urlsplit(url)
-    netloc = parts.netloc.rpartition("@")[2]
-    query = parts.query
-    pairs = parse_qsl(query, keep_blank_values=True)
-    if any(is_credential(name) for name, _ in pairs):
-        query = urlencode([(name, REDACTED if is_credential(name) else value) for name, value in pairs])
-    return urlunsplit((parts.scheme, netloc, parts.path, query, parts.fragment))
+    path = "/".join(REDACTED if _TOKEN_LIKE.fullmatch(segment) else segment for segment in parts.path.split("/"))
+    query = "&".join(f"{pair.partition('=')[0]}={REDACTED}" for pair in parts.query.split("&")) if parts.query else ""
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], path, query, ""))
 
 
-def credential_parts(url: str) -> list[str]:
-    """What `without_credentials` takes out of the URL: user info and credential-like query values, in order."""
-    parts = urlsplit(url)
-    userinfo = parts.netloc.rpartition("@")[0]
-    values = [value for name, value in parse_qsl(parts.query, keep_blank_values=True) if is_credential(name)]
-    return [userinfo, *values] if userinfo else values
+def storable_headers(headers: Iterable[tuple[str, str]]) -> list[list[str]]:
+    """A response's headers as they may be stored: none that carries a credential, the Location as `storable_url`."""
+    return [
+        [name, storable_url(value) if name.lower() in {"location", "content-location"} else value]
+        for name, value in headers
+        if not _SECRET_RESPONSE_HEADER.search(name)
+    ]

@@ -3,8 +3,12 @@
 import asyncio
 import inspect
 import logging
+import os
+import threading
+import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -20,6 +24,7 @@ from apicache.tier import Tier, TierStack
 _log = logging.getLogger("apicache")
 _REPORTS_MAX: Final = 1000
 _LOADED: Final = "load"
+_IO_THREADS: Final = 4
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -44,6 +49,15 @@ class Engine:
         self._find_mode = find_mode
         self._mode: Mode | None = None
         self._reported: set[tuple[str, str]] = set()
+        self._building = threading.Lock()
+        self._threads: ThreadPoolExecutor | None = None
+        after_fork = weakref.WeakMethod(self._after_fork)
+        os.register_at_fork(after_in_child=lambda: (method := after_fork()) and method())
+
+    def _after_fork(self) -> None:
+        self._building = threading.Lock()
+        self._threads = None
+        self.statistics.renew_lock()
 
     @property
     def mode(self) -> Mode:
@@ -56,8 +70,17 @@ class Engine:
     def tiers(self) -> TierStack:
         """The tiers, built on first use."""
         if self._built is None:
-            self._built = TierStack(self._build_tiers(), self.statistics.tier_error)
+            with self._building:
+                if self._built is None:
+                    self._built = TierStack(self._checked_tiers(), self.clock, self.statistics.tier_error)
         return self._built
+
+    def _checked_tiers(self) -> Sequence[Tier]:
+        try:
+            return self._build_tiers()
+        except Exception as error:  # noqa: BLE001 - a folder that cannot be named must not make a call fail
+            _log.warning("no tiers, nothing is cached: %s", error)
+            return ()
 
     # What decides: shared by both edges below.
 
@@ -88,15 +111,22 @@ class Engine:
         return Outcome(value=value, entry=entry, tier=tier)
 
     def _near(self, plan: Plan) -> Outcome | None:
-        return self._hit(plan, self.tiers.get_near(plan.key or "", self.clock.now()))
+        now = self.clock.now()
+        return self._hit(plan, _young_enough(plan, self.tiers.get_near(plan.key or "", now), now))
 
     def _far(self, plan: Plan) -> Outcome | None:
-        return self._hit(plan, self.tiers.get_far(plan.key or "", self.clock.now()))
+        now = self.clock.now()
+        return self._hit(plan, _young_enough(plan, self.tiers.get_far(plan.key or "", now), now))
 
-    def _settle(self, plan: Plan, value: Any, started: float) -> Outcome:
+    def _settle(self, plan: Plan, value: Any, start: "_Start") -> Outcome:
         """Count a finished load and keep it in the near tiers; the far ones are the caller's to reach."""
         self.statistics.miss(plan.label)
-        outcome = outcome_of(plan, value, self.clock.monotonic() - started, self.clock.now())
+        outcome = outcome_of(plan, value, self.clock.monotonic() - start.at, self.clock.now())
+        if outcome.refusal is None and self.tiers.clearings != start.clearings:
+            outcome = msgspec.structs.replace(outcome, refusal="the cache was cleared while it loaded")
+        if outcome.refusal is None and plan.has_changed():
+            # Others who wait asked for what it was; only the leader may have the answer to what it has become.
+            outcome = msgspec.structs.replace(outcome, entry=None, refusal="changed by its caller while it loaded")
         if outcome.refusal is not None:
             self.statistics.not_stored(plan.label)
             if outcome.entry is None:
@@ -142,7 +172,11 @@ class Engine:
             near = self._near(plan)
             if near is not None:
                 return self._led(plan, near)
-            flight, leads = self._flights.join(plan.key or "", asyncio.get_running_loop())
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:  # another kind of event loop: nothing here can wait in it
+                return self._led(plan, self._settle(plan, await _awaited(plan.load()), self._start()))
+            flight, leads = self._flights.join(plan.key or "", loop)
             if flight is None:
                 return self._led(plan, await self._load(plan))
             if leads:
@@ -160,13 +194,29 @@ class Engine:
         # A flight that landed between the look-up and the join has stored the entry by now.
         found = self._near(plan)
         if found is None and self.tiers.far:
-            found = await asyncio.to_thread(self._far, plan)
+            found = await self._off_loop(self._far, plan)
         return found or await self._load(plan)
 
     async def _load(self, plan: Plan) -> Outcome:
-        started = self.clock.monotonic()
-        outcome = self._settle(plan, await _awaited(plan.load()), started)
-        return await asyncio.to_thread(self._store_far, plan, outcome) if self.tiers.far else outcome
+        start = self._start()
+        outcome = self._settle(plan, await _awaited(plan.load()), start)
+        if not self.tiers.far or outcome.refusal is not None:
+            return outcome
+        return await self._off_loop(self._store_far, plan, outcome) or outcome
+
+    async def _off_loop(self, work: Callable[..., Outcome | None], *args: Any) -> Outcome | None:
+        """Run a tier's I/O in a thread of our own: the loop's may all be taken by callers who wait for this call."""
+        with self._building:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(_IO_THREADS, thread_name_prefix="apicache")
+        try:
+            doing = self._threads.submit(work, *args)
+        except RuntimeError:  # the interpreter is ending and takes no more work: go on without the tier
+            return None
+        return await asyncio.wrap_future(doing)
+
+    def _start(self) -> "_Start":
+        return _Start(self.clock.monotonic(), self.tiers.clearings)
 
     def answer_sync(self, plan: Plan) -> Answer:
         """Answer a sync caller's call; the load runs in the caller's thread. Raises what the call raises."""
@@ -200,8 +250,20 @@ class Engine:
         return outcome
 
     def _load_sync(self, plan: Plan) -> Outcome:
-        started = self.clock.monotonic()
-        return self._store_far(plan, self._settle(plan, _not_awaitable(plan, plan.load()), started))
+        start = self._start()
+        return self._store_far(plan, self._settle(plan, _not_awaitable(plan, plan.load()), start))
+
+
+class _Start(NamedTuple):
+    """When a load began, and how many clearings there had been."""
+
+    at: float
+    clearings: int
+
+
+def _young_enough(plan: Plan, found: tuple[Entry, str] | None, now: float) -> tuple[Entry, str] | None:
+    """The entry, unless this caller's own ttl is shorter than its age."""
+    return None if found is None or now >= found[0].created + plan.policy.ttl else found
 
 
 async def _awaited(result: Any) -> Any:

@@ -12,7 +12,7 @@ import contextvars
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Generic, TypeVar
 
@@ -29,7 +29,7 @@ class AbandonedError(Exception):
 class Flight(Generic[_O]):
     """One load; `outcome` is set once, by the leader."""
 
-    __slots__ = ("__weakref__", "cancel", "key", "loop", "outcome", "thread", "waiters", "waits_for")
+    __slots__ = ("__weakref__", "key", "loop", "outcome", "task", "thread", "waiters", "waits_for")
 
     def __init__(self, key: str, loop: asyncio.AbstractEventLoop | None) -> None:
         self.key = key
@@ -40,15 +40,15 @@ class Flight(Generic[_O]):
         self.outcome.set_running_or_notify_cancel()
         self.waiters = 1
         self.waits_for: set[Flight[_O]] = set()
-        self.cancel: Callable[[], object] | None = None
+        self.task: asyncio.Task[None] | None = None
 
     def is_dead(self) -> bool:
-        """Whether the leader's event loop was closed before it could finish."""
-        return self.loop is not None and self.loop.is_closed() and not self.outcome.done()
+        """Whether the leader's event loop ended, or was stopped, before the load could finish."""
+        return self.loop is not None and not self.loop.is_running() and not self.outcome.done()
 
-    def can_be_waited_for_here(self) -> bool:
-        """Whether this thread may block on it; not when the load needs this very thread's event loop."""
-        return self.loop is None or self.thread != threading.get_ident()
+    def can_be_waited_for_in(self, loop: asyncio.AbstractEventLoop | None) -> bool:
+        """Whether this thread may wait for it; not when the load needs this very thread for another event loop."""
+        return self.loop is None or self.loop is loop or self.thread != threading.get_ident()
 
 
 _inside: contextvars.ContextVar[tuple[Flight[Any], ...]] = contextvars.ContextVar("apicache_flights", default=())
@@ -89,7 +89,7 @@ class FlightTable(Generic[_O]):
                 return flight, True
             if flight in outer or any(_reaches(flight, each) for each in outer):
                 return None, False
-            if loop is None and not flight.can_be_waited_for_here():
+            if not flight.can_be_waited_for_in(loop):
                 return None, False
             flight.waiters += 1
             for each in outer:
@@ -98,9 +98,7 @@ class FlightTable(Generic[_O]):
 
     def launch(self, flight: Flight[_O], load: Coroutine[Any, Any, _O]) -> None:
         """Run the load as a task of its own on the running loop, so that no caller's cancellation reaches it."""
-        loop = asyncio.get_running_loop()
-        task = loop.create_task(self._fly(flight, load))
-        flight.cancel = lambda: loop.is_closed() or loop.call_soon_threadsafe(task.cancel)
+        task = flight.task = asyncio.get_running_loop().create_task(self._fly(flight, load))
 
         def ended(task: "asyncio.Task[None]") -> None:
             # A task cancelled before its first step has run nothing of `_fly`.
@@ -119,15 +117,17 @@ class FlightTable(Generic[_O]):
         else:
             self.land(flight, outcome)
 
-    def leave(self, flight: Flight[_O]) -> None:
-        """One waiter gives up; the last one to leave cancels the load."""
+    def leave(self, flight: Flight[_O]) -> bool:
+        """One waiter gives up; the last one to leave an async load cancels it. Gives whether this one did."""
         with self._lock:
             flight.waiters -= 1
             last = flight.waiters == 0 and not flight.outcome.done()
             if last:
                 self._forget(flight)
-        if last and flight.cancel is not None:
-            flight.cancel()
+        cancels = last and flight.task is not None and flight.loop is not None and not flight.loop.is_closed()
+        if cancels and flight.loop is not None and flight.task is not None:
+            flight.loop.call_soon_threadsafe(flight.task.cancel)
+        return cancels
 
     def land(self, flight: Flight[_O], outcome: _O | BaseException) -> None:
         """End the flight with its outcome, or with the exception that every waiter raises."""
@@ -135,7 +135,9 @@ class FlightTable(Generic[_O]):
             self._forget(flight)
             if flight.outcome.done():
                 return
-        if isinstance(outcome, BaseException):
+        if isinstance(outcome, StopIteration):  # no future can carry it; whoever waits loads by itself
+            flight.outcome.set_exception(AbandonedError())
+        elif isinstance(outcome, BaseException):
             flight.outcome.set_exception(outcome)
         else:
             flight.outcome.set_result(outcome)
@@ -172,12 +174,14 @@ class FlightTable(Generic[_O]):
                     raise AbandonedError
             return await wrapped
         finally:
-            self._stop_waiting(flight)
+            if self._stop_waiting(flight) and flight.task is not None and flight.loop is loop:
+                # As without a cache: a cancelled call has ended when its cleanup has.
+                await asyncio.wait((flight.task,))
 
-    def _stop_waiting(self, flight: Flight[_O]) -> None:
+    def _stop_waiting(self, flight: Flight[_O]) -> bool:
         for each in _inside.get():
             each.waits_for.discard(flight)
-        self.leave(flight)
+        return self.leave(flight)
 
     def __len__(self) -> int:
         return len(self._flights)

@@ -11,20 +11,15 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, Final
 
-from apicache.adapter import Identified, Snapshot, check_read_like
-from apicache.credentials import (
-    credential_parts,
-    sets_session_cookie,
-    split_headers,
-    without_credentials,
-)
+from apicache.adapter import Identified, Snapshot, check_read_like, check_repeatable
+from apicache.credentials import sets_session_cookie, split_headers, storable_headers, storable_url
 from apicache.errors import UnidentifiableError, UnstorableError
-from apicache.http_semantics import STORABLE_STATUSES, allowed_lifetime
+from apicache.http_semantics import STORABLE_STATUSES, allowed_lifetime, asks_for_a_fresh_answer
 
 _VERBS: Final = ("get", "options", "head", "post", "put", "patch", "delete")
 _LIBRARIES: Final = ("httpx", "httpx2")
 _BODY_TYPES: Final = (type(None), bytes, str)
-_FORM_TYPES: Final = (type(None), dict)
+_FORM_TYPES: Final = (*_BODY_TYPES, dict)
 
 
 def library_of(client: object) -> ModuleType:
@@ -47,9 +42,12 @@ def client_settings(library: ModuleType, client: Any) -> dict[str, Any]:
     if hooks.get("request") or hooks.get("response"):
         raise UnidentifiableError("its client has event hooks, which a hit would not run")
     transports = {"": client._transport, **{str(k.pattern): v for k, v in client._mounts.items()}}  # noqa: SLF001 - no public reader
+    if not isinstance(client._default_encoding, str):  # noqa: SLF001 - no public reader
+        raise UnidentifiableError("its client's default_encoding is a function")
     return {
         "transports": {pattern: _route(library, transport) for pattern, transport in transports.items()},
         "max_redirects": client.max_redirects,
+        "default_encoding": client._default_encoding,  # noqa: SLF001 - same
     }
 
 
@@ -70,7 +68,10 @@ def _route(library: ModuleType, transport: Any) -> Any:
         return None
     kind = type(transport)
     if kind in (library.HTTPTransport, library.AsyncHTTPTransport):
+        _check_unpatched(transport, ("handle_request", "handle_async_request"), library.__name__)
         pool = transport._pool  # noqa: SLF001 - no public reader
+        if pool._local_address is not None:  # noqa: SLF001 - same
+            raise UnidentifiableError("its client speaks from an address of its own")
         uds, proxy, tls = pool._uds, pool._proxy, pool._ssl_context  # noqa: SLF001 - same
     elif f"{kind.__module__}.{kind.__qualname__}" == "httpx_aiohttp.transport.AiohttpTransport":
         uds, proxy, tls = transport.uds, transport.proxy, transport.ssl_context
@@ -80,6 +81,14 @@ def _route(library: ModuleType, transport: Any) -> Any:
         raise UnidentifiableError("its client speaks to a Unix domain socket")
     verifies = None if tls is None else int(getattr(tls, "verify_mode", 0))
     return [None if proxy is None else str(getattr(proxy, "url", proxy)), verifies]
+
+
+def _check_unpatched(thing: Any, names: tuple[str, ...], module: str) -> None:
+    """Refuse what a test, or a tool that records traffic, has put in the place of the library's own methods."""
+    for name in names:
+        method = getattr(type(thing), name, None)
+        if name in vars(thing) or (method is not None and not str(method.__module__).startswith(module)):
+            raise UnidentifiableError(f"its {type(thing).__name__}.{name}() has been replaced")
 
 
 class HttpxFamily:
@@ -116,11 +125,14 @@ class HttpxFamily:
     def _identify_on_client(self, client: Any, method: str, given: dict[str, Any]) -> Identified:
         unset = self._library.USE_CLIENT_DEFAULT
         auth, redirects = given.pop("auth", unset), given.pop("follow_redirects", unset)
+        auth = client.auth if auth is unset else auth
+        redirects = client.follow_redirects if redirects is unset else redirects
+        settings = {**client_settings(self._library, client), "follow_redirects": redirects}
+        credentials = auth_credentials(self._library, auth)
         request = client.build_request(method, given.pop("url"), **given)
-        settings = client_settings(self._library, client)
-        settings["follow_redirects"] = client.follow_redirects if redirects is unset else redirects
-        credentials = auth_credentials(self._library, client.auth if auth is unset else auth)
-        return self._identified(request, settings, [credentials, settings.pop("credentials", None)])
+        # Sent as it was identified: until the load runs, other tasks may change the payload or the client's headers.
+        send = functools.partial(client.send, request, auth=auth, follow_redirects=redirects)
+        return self._identified(request, settings, credentials, None if "cookies" in given else send)
 
     def _identify_bare(self, method: str, given: dict[str, Any]) -> Identified:
         credentials = auth_credentials(self._library, given.pop("auth", None))
@@ -131,30 +143,35 @@ class HttpxFamily:
         given.pop("timeout", None)
         given.pop("trust_env", None)
         request = self._library.Request(method, given.pop("url"), **given)
-        return self._identified(request, settings, credentials)
+        return self._identified(request, settings, credentials, None)
 
-    def _identified(self, request: Any, settings: dict[str, Any], credentials: Any) -> Identified:
+    def _identified(
+        self, request: Any, settings: dict[str, Any], credentials: Any, send: Callable[[], Any] | None
+    ) -> Identified:
         headers, secret_headers = split_headers(request.headers.multi_items())
+        if asks_for_a_fresh_answer(headers):
+            raise UnidentifiableError("its request asks for a fresh answer")
         url = str(request.url)
         return Identified(
             label=f"{request.method} {request.url.host}",
             parameters={
                 "library": self._library.__name__,
                 "method": request.method,
-                "url": without_credentials(url),
+                "url": storable_url(url),
                 "headers": headers,
                 "body": request.read(),
                 "settings": settings,
             },
-            credentials=[credential_parts(url), secret_headers, credentials],
+            credentials=[url, secret_headers, credentials],
             context=request,
+            send=send,
         )
 
     def _check_own_methods(self, client: Any) -> None:
         """A subclass, or a test's patch, that sends in its own way cannot be read off its request."""
         kind = type(client)
         base = self._library.AsyncClient if isinstance(client, self._library.AsyncClient) else self._library.Client
-        for name in ("request", "send", "build_request"):
+        for name in ("request", "send", "build_request", "_send_handling_auth", "_send_single_request"):
             if getattr(kind, name) is not getattr(base, name) or name in vars(client):
                 raise UnidentifiableError(f"{kind.__name__} has its own {name}()")
 
@@ -171,10 +188,11 @@ class HttpxFamily:
             refusal = f"status {response.status_code}"
         elif sets_session_cookie(cookies):
             refusal = "it sets a cookie, which a hit would not set"
+        lifetimes = [allowed_lifetime(each.headers.multi_items()) for each in chain]
         return Snapshot(
             data=_response_data(response),
             refusal=refusal,
-            lifetime=allowed_lifetime(response.headers.multi_items()),
+            lifetime=min((each for each in lifetimes if each is not None), default=None),
         )
 
     def replay(self, data: Any, context: Any) -> Any:
@@ -193,9 +211,9 @@ def _check_body(given: Mapping[str, Any]) -> None:
         raise UnidentifiableError("it uploads files")
     if given.get("extensions"):
         raise UnidentifiableError("it has request extensions, which can change where it goes")
-    if not isinstance(given.get("content"), _BODY_TYPES) or not isinstance(
-        given.get("data"), (*_BODY_TYPES, *_FORM_TYPES)
-    ):
+    for name in ("params", "headers", "cookies", "content", "data"):
+        check_repeatable(given.get(name))
+    if not isinstance(given.get("content"), _BODY_TYPES) or not isinstance(given.get("data"), _FORM_TYPES):
         raise UnidentifiableError("its body is an iterator, which can be read only once")
 
 
@@ -206,12 +224,15 @@ def _response_data(response: Any) -> dict[str, Any]:
         raise UnstorableError("a response whose default_encoding is a function")
     return {
         "status": response.status_code,
-        "headers": [list(pair) for pair in response.headers.raw if pair[0].lower() != b"set-cookie"],
+        "headers": storable_headers(
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers.raw
+        ),
         "content": response.content,
         "method": response.request.method,
-        "url": without_credentials(str(response.request.url)),
+        "url": storable_url(str(response.request.url)),
         "elapsed": elapsed if isinstance(elapsed, dt.timedelta) else None,
         "encoding": encoding,
+        "own_encoding": getattr(response, "_encoding", None),
         "extensions": {k: v for k, v in response.extensions.items() if k in {"http_version", "reason_phrase"}},
         "history": [_response_data(earlier) for earlier in response.history],
     }
@@ -227,7 +248,11 @@ def _restore(library: ModuleType, data: dict[str, Any], request: Any) -> Any:
         history=[_restore(library, earlier, None) for earlier in data["history"]],
     )
     # Set afterwards: the constructor would decode the body, stored decoded, once more by its Content-Encoding.
-    response.headers = library.Headers([tuple(pair) for pair in data["headers"]])
+    response.headers = library.Headers(
+        [(name.encode("latin-1"), value.encode("latin-1")) for name, value in data["headers"]]
+    )
+    if data["own_encoding"] is not None:
+        response.encoding = data["own_encoding"]
     if data["elapsed"] is not None:
         response.elapsed = data["elapsed"]
     return response

@@ -47,7 +47,7 @@ def describe(name: str, function: Callable[..., Any], policy: Policy) -> Operati
         name=name,
         function=function,
         signature=signature,
-        is_async=inspect.iscoroutinefunction(function),
+        is_async=inspect.iscoroutinefunction(inspect.unwrap(function)),
         policy=policy,
         defaults={parameter.name: parameter.default for parameter in named if parameter.default is not empty},
         names=frozenset(parameter.name for parameter in named),
@@ -91,8 +91,9 @@ class OperationTable(Mapping[str, Operation]):
 
 def _place(function: Callable[..., Any]) -> object:
     """The same for a function whose module was reloaded, or run as a script and imported as well."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    return (code.co_filename, code.co_firstlineno) if code is not None else function
+    plain = inspect.unwrap(function)
+    code = getattr(plain, "__code__", None)
+    return (code.co_filename, plain.__qualname__) if code is not None else function
 
 
 def _where(function: Callable[..., Any]) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Plan:
     """One call: how it is loaded, and, once `identify` has run, under which key it is looked up."""
 
-    __slots__ = ("_parts", "bypass", "context", "is_async", "key", "label", "load", "policy")
+    __slots__ = ("_parts", "bypass", "context", "is_async", "is_fixed", "key", "label", "load", "policy")
 
     def __init__(
         self, label: str, policy: Policy, load: Callable[[], Any], parts: Callable[["Plan"], tuple[Any, Any]]
@@ -29,6 +29,8 @@ class Plan:
         """Makes the call: returns its result, or an awaitable of it."""
         self.is_async = True
         """False for a registered sync operation: its load blocks the thread it runs in."""
+        self.is_fixed = False
+        """True when what is loaded is what was identified, whatever becomes of the arguments meanwhile."""
         self._parts = parts
         self.key: str | None = None
         self.bypass: str | None = None
@@ -38,19 +40,35 @@ class Plan:
 
     def identify(self) -> None:
         """Set the key, or the reason why there is none. Not run at all while the cache is off."""
-        policy = self.policy
         try:
-            parameters, credentials = self._parts(self)
-            self.key = identity.key_of(
-                operation=self.label,
-                version=policy.version,
-                namespace=policy.namespace,
-                scope=policy.scope,
-                credentials=credentials,
-                parameters=parameters,
-            )
+            self.key = self._find_key()
         except UnidentifiableError as error:
             self.bypass = str(error)
+
+    def has_changed(self) -> bool:
+        """Whether the call is another one by now: the caller may have changed its arguments meanwhile."""
+        if self.is_fixed:
+            return False
+        context = self.context
+        try:
+            return self._find_key() != self.key
+        except UnidentifiableError:
+            return True
+        finally:
+            self.context = context
+
+    def _find_key(self) -> str:
+        policy = self.policy
+        parameters, credentials = self._parts(self)
+        return identity.key_of(
+            operation=self.label,
+            version=policy.version,
+            namespace=policy.namespace,
+            # What one caller stored against the response's word is for callers that override it too.
+            scope=policy.scope if policy.http == "honour" else [policy.scope, policy.http],
+            credentials=credentials,
+            parameters=parameters,
+        )
 
 
 def plan_operation(operation: Operation, parameters: Mapping[str, Any], options: Mapping[str, Any]) -> Plan:
@@ -85,6 +103,8 @@ def plan_callable(
             return _by_name(target, all_args, all_kwargs, operation), None
         plan.label = operation or identified.label
         plan.context = identified.context
+        if identified.send is not None:
+            plan.load, plan.is_fixed = identified.send, True
         return identified.parameters, identified.credentials
 
     label = operation or _readable_name(target)
@@ -103,7 +123,7 @@ def plan_decorated(
     def parts(plan: Plan) -> tuple[Any, Any]:
         if plan.policy.key is not None:
             return {"function": _readable_name(function), **_own_key(plan.policy.key, args, kwargs)}, None
-        return _by_name(function, args, kwargs, prefix), None
+        return _by_name(function, args, kwargs, prefix or identity.lasting_name(function)), None
 
     return Plan(prefix or _readable_name(function), policy, functools.partial(function, *args, **kwargs), parts)
 
@@ -111,7 +131,8 @@ def plan_decorated(
 def check_callable(given: object) -> None:
     """Refuse what is not callable; raises InputError naming the form that was probably meant."""
     if not callable(given):
-        hint = f"write operation={given!r}" if isinstance(given, str) else "give a callable"
+        is_name = isinstance(given, str) and given.isidentifier()
+        hint = f"write operation={given!r}" if is_name else "give a callable"
         raise InputError(f"cached_api_call was given a {type(given).__name__} as its first argument; {hint}")
 
 
@@ -142,35 +163,29 @@ def _without_partial(
 def _by_name(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], operation: str | None
 ) -> dict[str, Any]:
-    """Identity by qualified name and arguments, with defaults filled in.
+    """Identity by qualified name, code and arguments, with defaults filled in.
 
     A bound method, closure or callable object has state beyond its arguments: it needs an operation's name or a key.
+    What can be compared of that state is part of the identity even so.
     """
-    plain = inspect.unwrap(function)
-    name = identity.function_name(plain)
-    stateful = name is None or not inspect.isroutine(plain) or not _is_module(getattr(plain, "__self__", None))
+    name = identity.function_name(function)
+    owner = getattr(function, "__self__", None)
+    stateful = name is None or not (owner is None or inspect.ismodule(owner))
     if stateful and operation is None:
         raise UnidentifiableError("it is not a module-level function; give using(operation=...) or using(key=...)")
-    named = name or _readable_name(plain)
+    identified = {
+        "function": name or operation,
+        "content": identity.function_content(getattr(function, "__func__", function)),
+    }
     try:
-        bound = _signature(function).bind(*args, **kwargs)
+        bound = inspect.signature(function).bind(*args, **kwargs)
     except (TypeError, ValueError):
         # Wrong arguments: the call raises its own TypeError. A builtin without a signature is compared as called.
-        return {"function": named, "args": list(args), "kwargs": dict(kwargs)}
+        return {**identified, "args": list(args), "kwargs": dict(kwargs)}
     bound.apply_defaults()
-    return {"function": named, **{f"argument {key}": value for key, value in bound.arguments.items()}}
-
-
-def _is_module(owner: object) -> bool:
-    """Whether nothing, or only a module (as for builtin functions), is bound."""
-    return owner is None or inspect.ismodule(owner)
+    return {**identified, **{f"argument {key}": value for key, value in bound.arguments.items()}}
 
 
 def _readable_name(function: Callable[..., Any]) -> str:
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
     return f"{getattr(function, '__module__', None) or type(function).__module__}.{name}"
-
-
-@functools.lru_cache(maxsize=1024)
-def _signature(function: Callable[..., Any]) -> inspect.Signature:
-    return inspect.signature(function)

@@ -1,5 +1,6 @@
 """Where the cache lives and whether it is on: environment, then `[tool.apicache]`, then defaults."""
 
+import hashlib
 import logging
 import os
 import sys
@@ -61,7 +62,9 @@ def cache_directory() -> Path:
     file, table = _table_for_calls()
     if file is not None:
         return file.parent / Path(str(table.get("dir", ".apicache"))).expanduser()
-    return Path(platformdirs.user_cache_dir("apicache"))
+    # One folder for each working directory: programs that share no project must not share answers.
+    place = hashlib.sha256(os.fsencode(Path.cwd())).hexdigest()[:16]
+    return Path(platformdirs.user_cache_dir("apicache")) / place
 
 
 def mode() -> Mode:
@@ -71,8 +74,9 @@ def mode() -> Mode:
     """
     given = os.environ.get("APICACHE") or _table_for_calls()[1].get("mode")
     if given is None:
-        # Both: the variable reaches child processes, the module may be imported outside a run.
-        under_pytest = "PYTEST_VERSION" in os.environ and "pytest" in sys.modules
+        # Both: the variables reach child processes, the module may be imported outside a run.
+        named = "PYTEST_VERSION" in os.environ or "PYTEST_CURRENT_TEST" in os.environ
+        under_pytest = named and "pytest" in sys.modules
         return "off" if under_pytest else "on"
     if given in MODES:
         return cast("Mode", given)

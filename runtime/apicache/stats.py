@@ -50,10 +50,17 @@ class Statistics:
     """Thread-safe counters since the cache was built."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.renew_lock()
         self._operations: dict[str, OperationCounts] = {}
         self._tier_hits: Counter[str] = Counter()
         self._tier_errors: Counter[str] = Counter()
+
+    def renew_lock(self) -> None:
+        """Take a new lock: at first, and in a forked child, where a thread that is gone may have held the old one.
+
+        Re-entrant, because a signal handler may make a cached call in the middle of a count.
+        """
+        self._lock = threading.RLock()
 
     def _of(self, operation: str) -> OperationCounts:
         counts = self._operations.get(operation)

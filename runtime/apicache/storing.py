@@ -31,6 +31,8 @@ def outcome_of(plan: Plan, value: Any, seconds: float, now: float) -> Outcome:
         codec, payload, refusal, lifetime = _stored_form(value)
     except (UnencodableError, UnstorableError) as error:
         return Outcome(value=value, entry=None, refusal=str(error))
+    except Exception as error:  # noqa: BLE001 - a result may be any object: what it raises when read must not fail the call
+        return Outcome(value=value, entry=None, refusal=f"not readable ({type(error).__name__})")
     ttl = plan.policy.ttl
     if lifetime is not None and plan.policy.http == "honour":
         if lifetime == 0 and refusal is None:

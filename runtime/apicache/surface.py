@@ -89,7 +89,8 @@ class CallSurface:
             def plan(*args: P.args, **kwargs: P.kwargs) -> Plan:
                 return plan_decorated(function, prefix, policy, args, kwargs)
 
-            if inspect.iscoroutinefunction(function):
+            # A decorator underneath may be a plain function around an async one.
+            if inspect.iscoroutinefunction(inspect.unwrap(function)):
 
                 @functools.wraps(function)
                 async def cached_async(*args: P.args, **kwargs: P.kwargs) -> Any:

@@ -8,6 +8,8 @@ only when they are alike.
 `encode` / `decode` are for storage: order is kept, and only types that come back exactly as they went in are taken.
 """
 
+import collections
+import dataclasses
 import datetime as dt
 import decimal
 import enum
@@ -129,11 +131,18 @@ def _tag_for_storage(value: Any) -> Any:
     if kind in _ATOMS:
         return value
     tagged = _tag_builtin(value, kind, _tag_for_storage, _kept)
-    if tagged is NotImplemented and kind in {dt.datetime, dt.time} and type(value.tzinfo) in {type(None), dt.timezone}:
+    if tagged is NotImplemented and kind in {dt.datetime, dt.time} and _zone_comes_back(value.tzinfo):
         tagged = _Ext(DATETIME if kind is dt.datetime else TIME, f"{value.fold}{value.isoformat()}".encode())
     if tagged is NotImplemented:
         raise UnencodableError(f"a value of type {_class_name(kind)}")
     return tagged
+
+
+def _zone_comes_back(zone: dt.tzinfo | None) -> bool:
+    """Whether the text of a time tells its zone: none, or an offset without a name of its own."""
+    return zone is None or (
+        type(zone) is dt.timezone and zone.tzname(None) == dt.timezone(zone.utcoffset(None)).tzname(None)
+    )
 
 
 def _tag_for_identity(value: Any) -> Any:
@@ -156,7 +165,7 @@ def _tag_object(value: Any, kind: type) -> Any:
     if fields is not None:
         return _Ext(RECORD, _sorted.encode([_class_name(kind), _tag_for_identity(fields)]))
     for base, plain in _PLAIN.items():
-        if isinstance(value, base):
+        if isinstance(value, base) and not _has_hidden_state(kind, base):
             own = _tag_for_identity(vars(value)) if hasattr(value, "__dict__") else None
             return _Ext(SUBCLASS, _sorted.encode([_class_name(kind), _tag_for_identity(plain(value)), own]))
     raise UnencodableError(f"a value of type {_class_name(kind)}")
@@ -164,13 +173,25 @@ def _tag_object(value: Any, kind: type) -> Any:
 
 def _record_fields(value: Any, kind: type) -> dict[str, Any] | None:
     """The fields of a dataclass, a msgspec struct or a pydantic model, by name; None for anything else."""
-    if hasattr(kind, "__dataclass_fields__"):
-        return {name: getattr(value, name) for name in kind.__dataclass_fields__ if hasattr(value, name)}
+    own = getattr(value, "__dict__", {})
+    if dataclasses.is_dataclass(kind):
+        # Beside its fields, what was set otherwise: by `__post_init__`, by a subclass.
+        fields = {
+            field.name: getattr(value, field.name) for field in dataclasses.fields(value) if hasattr(value, field.name)
+        }
+        return {**own, **fields}
     if isinstance(value, msgspec.Struct):
-        return {name: getattr(value, name) for name in value.__struct_fields__}
+        return {**own, **{name: getattr(value, name) for name in value.__struct_fields__}}
     if hasattr(kind, "__pydantic_fields__"):
-        return {**vars(value), **(getattr(value, "__pydantic_extra__", None) or {})}
+        extra, private = (getattr(value, f"__pydantic_{what}__", None) or {} for what in ("extra", "private"))
+        return {**own, **extra, **private}
     return None
+
+
+def _has_hidden_state(kind: type, base: type) -> bool:
+    """Whether a builtin's subclass keeps what neither its content nor its `__dict__` shows."""
+    slotted = any(vars(each).get("__slots__") for each in kind.__mro__[: kind.__mro__.index(base)])
+    return slotted or issubclass(kind, collections.defaultdict)
 
 
 def _class_name(kind: type) -> str:

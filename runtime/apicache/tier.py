@@ -3,12 +3,16 @@
 import functools
 import logging
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Protocol, TypeVar
+from typing import ClassVar, Final, Protocol, TypeVar
 
+from apicache.clock import Clock
 from apicache.entry import Entry, Freshness, decide
 
 _T = TypeVar("_T")
 _log = logging.getLogger("apicache")
+
+PAUSE_SECONDS: Final = 1.0
+"""How long a tier that failed is left alone, so that a locked or broken one does not slow every call."""
 
 
 class Tier(Protocol):
@@ -40,10 +44,14 @@ class TierStack:
     An entry carries its own absolute expiry, so a promoted one never lives longer than the one it was copied from.
     """
 
-    def __init__(self, tiers: Sequence[Tier], on_error: Callable[[str], None]) -> None:
+    def __init__(self, tiers: Sequence[Tier], clock: Clock, on_error: Callable[[str], None]) -> None:
         self.near = tuple(tier for tier in tiers if not tier.blocking)
         self.far = tuple(tier for tier in tiers if tier.blocking)
+        self.clearings = 0
+        """How often all was forgotten: what began to load before a clearing is not stored after it."""
+        self._clock = clock
         self._on_error = on_error
+        self._paused_until: dict[str, float] = {}
         self._reported: set[str] = set()
 
     def get_near(self, key: str, now: float) -> tuple[Entry, str] | None:
@@ -73,6 +81,7 @@ class TierStack:
 
     def clear(self) -> None:
         """Forget every entry in every tier."""
+        self.clearings += 1
         for tier in (*self.near, *self.far):
             self._guarded(tier, tier.clear)
 
@@ -89,10 +98,13 @@ class TierStack:
         return failed
 
     def _guarded(self, tier: Tier, action: Callable[[], _T]) -> _T | None:
+        if self._paused_until.get(tier.name, 0.0) > self._clock.monotonic():
+            return None
         try:
             return action()
         except Exception as error:  # noqa: BLE001 - the edge of a tier: whatever it raises, the call goes through
             self._on_error(tier.name)
+            self._paused_until[tier.name] = self._clock.monotonic() + PAUSE_SECONDS
             if tier.name not in self._reported:
                 self._reported.add(tier.name)
                 _log.warning("the %s tier failed (%s); calls go on without it", tier.name, type(error).__name__)

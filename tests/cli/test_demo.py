@@ -32,7 +32,7 @@ def test_the_demo_walks_the_whole_line_and_saves_calls(tmp_path: Path) -> None:
     assert calls["before"] == 42
     assert calls["migrated, empty cache"] < calls["before"] / 2
     assert calls["migrated, warmed"] < calls["migrated, empty cache"]
-    for name in ("finwise/api_operations.py", "migrate.diff", ".apicache/cache.db"):
+    for name in ("finwise/api_operations.py", "migrate.diff", ".apicache/entries/cache.db"):
         assert (folder / name).is_file(), name
     assert str(folder) in done.stdout
 

@@ -55,7 +55,8 @@ def test_under_pytest_the_cache_is_off_unless_it_is_asked_for(monkeypatch: pytes
 
 
 def test_elsewhere_it_is_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PYTEST_VERSION", raising=False)
+    for name in ("PYTEST_VERSION", "PYTEST_CURRENT_TEST"):
+        monkeypatch.delenv(name, raising=False)
     assert settings.mode() == "on"
 
 

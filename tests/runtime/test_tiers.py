@@ -1,6 +1,8 @@
 """One suite over every tier file, and what the stack of them promises."""
 
+import contextlib
 import logging
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -10,13 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
+import diskcache
 import msgspec
 import pytest
 
 from apicache import UnifiedAPICache, tiers
 from apicache.clock import ManualClock
 from apicache.entry import Entry
-from apicache.tier import Tier, TierStack
+from apicache.tier import PAUSE_SECONDS, Tier, TierStack
 from apicache.tiers.disk import DiskTier
 from apicache.tiers.memory import MemoryTier
 
@@ -104,24 +107,21 @@ def test_memory_is_bounded_in_bytes() -> None:
     tier = MemoryTier(max_bytes=100_000)
     for n in range(1000):
         tier.set(str(n), entry(b"x" * 1000), NOW)
-    tier._entries.run_pending_tasks()
-    assert tier._entries.weighted_size() <= 100_000
-    assert 0 < tier._entries.count() <= 100
+    assert tier._entries.current_size() <= 100_000
+    assert 0 < len(tier._entries) <= 100
 
 
 def test_memory_is_bounded_in_entries() -> None:
     tier = MemoryTier(max_bytes=1_000_000, max_entries=10)
     for n in range(1000):
         tier.set(str(n), entry(b""), NOW)
-    tier._entries.run_pending_tasks()
-    assert 0 < tier._entries.count() <= 10
+    assert 0 < len(tier._entries) <= 10
 
 
 def test_an_entry_larger_than_memory_is_not_kept_and_does_not_empty_it() -> None:
     tier = MemoryTier(max_bytes=10_000)
     tier.set("small", entry(b"x"), NOW)
     tier.set("large", entry(b"x" * 20_000), NOW)
-    tier._entries.run_pending_tasks()
     assert tier.get("large") is None
     assert tier.get("small") is not None
 
@@ -130,14 +130,15 @@ def test_the_disk_folder_is_its_owners_alone(tmp_path: Path) -> None:
     tier = DiskTier(tmp_path / "deep" / "cache")
     tier.set("k", entry(), NOW)
     tier.close()
-    assert stat.S_IMODE((tmp_path / "deep" / "cache").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "deep" / "cache" / "entries").stat().st_mode) == 0o700
 
 
 def test_the_disk_tier_is_bounded_in_bytes(tmp_path: Path) -> None:
     tier = DiskTier(tmp_path, max_bytes=2_000_000)
     for n in range(100):
         tier.set(str(n), entry(b"x" * 100_000), NOW)
-    volume = tier._cache().volume()
+    with tier._database() as database:
+        volume = database.volume()
     tier.close()
     assert volume < 3_000_000
 
@@ -160,7 +161,7 @@ def test_a_pickle_planted_in_the_database_is_a_miss_and_is_never_loaded(tmp_path
     tier.close()
     marker = tmp_path / "executed"
     bomb = b"cos\nsystem\n(S'touch " + str(marker).encode() + b"'\ntR."
-    with sqlite3.connect(tmp_path / "cache.db") as database:
+    with sqlite3.connect(tmp_path / "entries" / "cache.db") as database:
         database.execute("UPDATE Cache SET mode = 4, filename = NULL, value = ?", (bomb,))
     database.close()
     assert tier.get("k") is None
@@ -172,11 +173,12 @@ def test_damaged_disk_bytes_are_a_miss_and_are_removed(tmp_path: Path) -> None:
     tier = DiskTier(tmp_path)
     tier.set("k", entry(b"x" * 100), NOW)
     tier.close()
-    with sqlite3.connect(tmp_path / "cache.db") as database:
+    with sqlite3.connect(tmp_path / "entries" / "cache.db") as database:
         database.execute("UPDATE Cache SET value = substr(value, 1, 40)")
     database.close()
     assert tier.get("k") is None
-    assert len(tier._cache()) == 0
+    with tier._database() as database:
+        assert len(database) == 0
     tier.close()
 
 
@@ -210,12 +212,59 @@ def test_a_broken_tier_costs_nothing_but_is_counted_and_reported_once(
         cache.clear()
         cache.close()
     assert results == [{"n": 1}, {"n": 1}, {"n": 2}]
-    assert cache.get_stats()["errors"] == 8
+    # It failed at the first look-up and was left alone after that.
+    assert cache.get_stats()["errors"] == 1
     assert [record.message for record in caplog.records] == ["the broken tier failed (OSError); calls go on without it"]
 
 
+def test_a_tier_that_failed_is_tried_again_after_its_pause(clock: ManualClock) -> None:
+    cache = UnifiedAPICache.create(tiers=[BrokenTier()], clock=clock)
+    cache.operation("echo")(lambda n: {"n": n})
+    for pause in (0.0, PAUSE_SECONDS / 2, PAUSE_SECONDS / 2, PAUSE_SECONDS):
+        clock.advance(pause)
+        cache.cached_api_call_sync(operation="echo", n=1)
+    assert cache.get_stats()["errors"] == 3
+
+
+def test_a_folder_that_exists_keeps_its_permissions(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    tier = DiskTier(tmp_path)
+    tier.set("k", entry(), NOW)
+    tier.close()
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+    assert stat.S_IMODE((tmp_path / "entries").stat().st_mode) == 0o700
+
+
+def test_a_folder_removed_while_it_is_in_use_is_made_again(tmp_path: Path) -> None:
+    tier = DiskTier(tmp_path)
+    tier.set("k", entry(), NOW)
+    shutil.rmtree(tmp_path / "entries")
+
+    def use() -> None:
+        # In threads of their own, whose connections are new.
+        with contextlib.suppress(sqlite3.Error, OSError):
+            tier.set("l", entry(), NOW)
+
+    for _ in range(2):
+        thread = threading.Thread(target=use)
+        thread.start()
+        thread.join()
+    assert tier.get("l") == entry()
+    tier.close()
+
+
+def test_a_locked_database_fails_at_once_instead_of_waiting_for_minutes(tmp_path: Path) -> None:
+    DiskTier(tmp_path).set("k", entry(), NOW)
+    with contextlib.closing(sqlite3.connect(tmp_path / "entries" / "cache.db")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises((sqlite3.OperationalError, diskcache.Timeout)):
+            DiskTier(tmp_path).get("k")
+        other.rollback()
+
+
 def test_a_database_that_is_no_database_costs_nothing(tmp_path: Path, call: "object") -> None:
-    (tmp_path / "cache.db").write_bytes(b"this is not SQLite" * 100)
+    (tmp_path / "entries").mkdir()
+    (tmp_path / "entries" / "cache.db").write_bytes(b"this is not SQLite" * 100)
     cache = UnifiedAPICache.create(directory=tmp_path)
     cache.operation("echo")(lambda n: {"n": n})
     assert [call(cache, operation="echo", n=1) for _ in range(2)] == [{"n": 1}] * 2
@@ -225,7 +274,7 @@ def test_a_database_that_is_no_database_costs_nothing(tmp_path: Path, call: "obj
 def test_a_promoted_entry_lives_no_longer_than_the_one_it_came_from(clock: ManualClock) -> None:
     near, far = MemoryTier(), MemoryTier()
     far.blocking = True  # type: ignore[misc]  # stands in for a slower tier
-    stack = TierStack([near, far], on_error=lambda _: None)
+    stack = TierStack([near, far], clock, on_error=lambda _: None)
     far.set("k", entry(expires=clock.now() + 30), clock.now())
     clock.advance(20)
     found = stack.get_far("k", clock.now())
@@ -239,7 +288,7 @@ def test_a_promoted_entry_lives_no_longer_than_the_one_it_came_from(clock: Manua
 def test_an_expired_entry_is_not_promoted(clock: ManualClock) -> None:
     near, far = MemoryTier(), MemoryTier()
     far.blocking = True  # type: ignore[misc]  # stands in for a slower tier
-    stack = TierStack([near, far], on_error=lambda _: None)
+    stack = TierStack([near, far], clock, on_error=lambda _: None)
     far.set("k", entry(expires=clock.now()), clock.now())
     assert stack.get_far("k", clock.now()) is None
     assert near.get("k") is None

@@ -87,7 +87,8 @@ def test_an_error_answer_that_is_no_json_is_told_by_its_status(cache: UnifiedAPI
 
 
 def test_what_a_tier_could_not_keep_for_other_processes_is_a_failure(tmp_path: Path) -> None:
-    (tmp_path / "cache.db").write_bytes(b"this is not SQLite" * 100)
+    (tmp_path / "entries").mkdir()
+    (tmp_path / "entries" / "cache.db").write_bytes(b"this is not SQLite" * 100)
     cache = UnifiedAPICache.create(directory=tmp_path)
     cache.operation("plain")(lambda n: n)
     (outcome,) = asyncio.run(cache.warm_cache([{"operation": "plain", "n": 1}]))

@@ -15,7 +15,7 @@ from openai.types.chat import ChatCompletion
 from openai.types.responses import Response
 
 from apicache.adapter import Identified, Snapshot
-from apicache.credentials import credential_parts, split_headers, without_credentials
+from apicache.credentials import split_headers, storable_url
 from apicache.errors import UnidentifiableError
 from apicache.httpx_family import auth_credentials, client_settings, library_of
 
@@ -35,6 +35,7 @@ _RESPONSES: Final[dict[str, type[Any]]] = {
     kind.__name__: kind
     for kind in (ChatCompletion, Completion, CreateEmbeddingResponse, ModerationCreateResponse, Response)
 }
+_CONTENT: Final[dict[Any, str]] = {ChatCompletion: "choices", Completion: "choices", CreateEmbeddingResponse: "data"}
 _UNFINISHED: Final = frozenset({"queued", "in_progress", "failed", "cancelled"})
 _ABSENT: Final = tuple({type(value) for value in (openai.NOT_GIVEN, getattr(openai, "omit", openai.NOT_GIVEN))})
 _OWN_AUTH: Final = ("_api_key_provider", "_provider", "custom_auth", "_workload_identity_auth")
@@ -85,7 +86,7 @@ def _client_identity(client: Any) -> tuple[dict[str, Any], Any]:
     url = str(client.base_url)
     settings = {
         "host": client.base_url.host,
-        "base_url": without_credentials(url),
+        "base_url": storable_url(url),
         "organization": client.organization,
         "project": client.project,
         "headers": headers,
@@ -94,7 +95,7 @@ def _client_identity(client: Any) -> tuple[dict[str, Any], Any]:
     }
     credentials = [
         [client.api_key, getattr(client, "admin_api_key", None)],
-        credential_parts(url),
+        url,
         secret_headers,
         auth_credentials(library, transport.auth),
         sorted((cookie.name, cookie.value, cookie.domain) for cookie in transport.cookies.jar),
@@ -108,13 +109,16 @@ def snapshot(response: Any) -> Snapshot | None:
     if _RESPONSES.get(kind.__name__) is not kind:
         return None
     status = getattr(response, "status", None)
+    refusal = f"status {status}" if status in _UNFINISHED else None
+    if not getattr(response, _CONTENT.get(kind, "model"), None):
+        refusal = "an answer without content"  # some compatible servers report an error with status 200
     return Snapshot(
         data={
             "model": kind.__name__,
-            "fields": response.to_dict(mode="json"),
+            "fields": response.to_dict(mode="json", warnings=False),
             "request_id": response._request_id,  # noqa: SLF001 - documented attribute despite its name
         },
-        refusal=f"status {status}" if status in _UNFINISHED else None,
+        refusal=refusal,
         lifetime=None,
     )
 

@@ -12,15 +12,10 @@ import requests.auth
 import requests.structures
 import urllib3
 
-from apicache.adapter import Identified, Snapshot, check_read_like
-from apicache.credentials import (
-    credential_parts,
-    sets_session_cookie,
-    split_headers,
-    without_credentials,
-)
+from apicache.adapter import Identified, Snapshot, check_read_like, check_repeatable
+from apicache.credentials import sets_session_cookie, split_headers, storable_headers, storable_url
 from apicache.errors import UnidentifiableError, UnstorableError
-from apicache.http_semantics import STORABLE_STATUSES, allowed_lifetime
+from apicache.http_semantics import STORABLE_STATUSES, allowed_lifetime, asks_for_a_fresh_answer
 
 _VERBS: Final = ("get", "options", "head", "post", "put", "patch", "delete")
 _METHODS: Final[dict[Any, str | None]] = {
@@ -59,23 +54,28 @@ def _identified(
 ) -> Identified:
     url = str(prepared.url)
     headers, secret_headers = split_headers((str(k), _text(v)) for k, v in prepared.headers.items())
-    verify, cert = given.get("verify", session.verify), given.get("cert", session.cert)
+    if asks_for_a_fresh_answer(headers):
+        raise UnidentifiableError("its request asks for a fresh answer")
+    # As the session does it: proxies and CA bundles may come from the environment.
+    settings = session.merge_environment_settings(
+        url, dict(given.get("proxies") or {}), given.get("stream"), given.get("verify"), given.get("cert")
+    )
     return Identified(
         label=f"{prepared.method} {urlsplit(url).hostname}",
         parameters={
             "library": "requests",
             "method": prepared.method,
-            "url": without_credentials(url),
+            "url": storable_url(url),
             "headers": headers,
             "body": prepared.body,
             "settings": {
-                "verify": verify,
+                "verify": settings["verify"],
                 "redirects": given.get("allow_redirects", default_redirects),
                 "max_redirects": session.max_redirects,
-                "proxies": {**session.proxies, **(given.get("proxies") or {})},
+                "proxies": dict(settings["proxies"]),
             },
         },
-        credentials=[credential_parts(url), secret_headers, cert],
+        credentials=[url, secret_headers, settings["cert"]],
         context=prepared,
     )
 
@@ -92,12 +92,15 @@ def _text(value: str | bytes) -> str:
 def _check_session(session: requests.Session) -> None:
     """A session that sends in its own way, or to somewhere else, cannot be read off its request."""
     kind = type(session)
-    for name in ("request", "send", "prepare_request"):
+    for name in ("request", "send", "prepare_request", "get_adapter", "merge_environment_settings"):
         if getattr(kind, name) is not getattr(requests.Session, name) or name in vars(session):
             raise UnidentifiableError(f"{kind.__name__} has its own {name}()")
     for mounted in session.adapters.values():
         if type(mounted) is not requests.adapters.HTTPAdapter:
             raise UnidentifiableError(f"its session mounts a {type(mounted).__name__}, which may answer from anywhere")
+        send = type(mounted).send
+        if "send" in vars(mounted) or send.__module__ != requests.adapters.__name__:
+            raise UnidentifiableError("its session's HTTPAdapter.send() has been replaced")
 
 
 def _check_call(session: requests.Session, given: Mapping[str, Any]) -> None:
@@ -105,6 +108,8 @@ def _check_call(session: requests.Session, given: Mapping[str, Any]) -> None:
         raise UnidentifiableError("its response is streamed")
     if given.get("files"):
         raise UnidentifiableError("it uploads files")
+    for name in ("params", "headers", "cookies", "data"):
+        check_repeatable(given.get(name))
     if any(session.hooks.values()) or any((given.get("hooks") or {}).values()):
         raise UnidentifiableError("it has response hooks, which a hit would not run")
     if not isinstance(given.get("data"), type(None) | str | bytes | dict | list | tuple):
@@ -127,10 +132,11 @@ def snapshot(response: Any) -> Snapshot | None:
         refusal = f"status {response.status_code}"
     elif any(sets_session_cookie(_set_cookies(each)) for each in (*response.history, response)):
         refusal = "it sets a cookie, which a hit would not set"
+    lifetimes = [allowed_lifetime(each.headers.items()) for each in (*response.history, response)]
     return Snapshot(
         data=_response_data(response),
         refusal=refusal,
-        lifetime=allowed_lifetime(response.headers.items()),
+        lifetime=min((each for each in lifetimes if each is not None), default=None),
     )
 
 
@@ -147,11 +153,11 @@ def _response_data(response: requests.Response) -> dict[str, Any]:
     return {
         "status": response.status_code,
         "reason": response.reason,
-        "headers": [[k, v] for k, v in response.headers.items() if k.lower() != "set-cookie"],
+        "headers": storable_headers(response.headers.items()),
         "content": response.content,
         "encoding": response.encoding,
         "method": response.request.method,
-        "url": without_credentials(str(response.url)),
+        "url": storable_url(str(response.url)),
         "elapsed": response.elapsed,
         "version": getattr(response.raw, "version", 11),
         "history": [_response_data(earlier) for earlier in response.history],

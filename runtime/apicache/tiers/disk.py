@@ -3,18 +3,28 @@
 Documentation: https://grantjenks.com/docs/diskcache/. Its pickle mode is refused in both directions (CVE-2025-69872).
 """
 
+import contextlib
+import os
+import sqlite3
 import threading
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import diskcache
-from diskcache.core import MODE_PICKLE
+from diskcache.core import DBNAME, MODE_PICKLE
 
 from apicache.entry import Entry, seal, unseal
 
 _PRIVATE: Final = 0o700
-_LOCK_SECONDS: Final = 1.0
+_FOLDER: Final = "entries"
+"""The tier's own folder inside the given one, whose permissions are its owner's affair."""
+_LOCK_SECONDS: Final = 0.2
 """How long a reader or writer waits for SQLite's lock before the tier counts as failed for that call."""
+
+_left_by_fork: list[Any] = []
+"""Databases a forked child must neither use nor close: closing takes locks that another thread of the parent held."""
 
 
 class _BytesOnly(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no types
@@ -46,22 +56,43 @@ class DiskTier:
     blocking: ClassVar[bool] = True
 
     def __init__(self, directory: Path, max_bytes: int = 2**30) -> None:
-        self.directory = directory
+        self._folder = directory / _FOLDER
         self._max_bytes = max_bytes
         self._opened: diskcache.Cache | None = None
         self._opening = threading.Lock()
+        after_fork = weakref.WeakMethod(self._after_fork)
+        os.register_at_fork(after_in_child=lambda: (method := after_fork()) and method())
 
-    def _cache(self) -> diskcache.Cache:
+    def _after_fork(self) -> None:
+        self._opening = threading.Lock()
+        _left_by_fork.append(self._opened)
+        self._opened = None
+
+    @contextlib.contextmanager
+    def _database(self) -> Iterator[diskcache.Cache]:
         with self._opening:
             if self._opened is None:
                 self._opened = self._open()
-            return self._opened
+            opened = self._opened
+        try:
+            yield opened
+        except (sqlite3.Error, OSError):
+            # Its folder may have been removed or replaced: the next use opens what is there then.
+            with self._opening:
+                if self._opened is opened:
+                    self._opened = None
+            raise
 
     def _open(self) -> diskcache.Cache:
-        self.directory.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
-        self.directory.chmod(_PRIVATE)
+        self._folder.parent.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(mode=_PRIVATE, exist_ok=True)
+        self._folder.chmod(_PRIVATE)
+        # diskcache retries for a minute and more when the database is locked as it is opened; this raises instead.
+        with contextlib.closing(sqlite3.connect(self._folder / DBNAME, timeout=_LOCK_SECONDS)) as probe:
+            probe.execute("BEGIN IMMEDIATE")
+            probe.rollback()
         return diskcache.Cache(
-            str(self.directory),
+            str(self._folder),
             timeout=_LOCK_SECONDS,
             disk=_BytesOnly,
             size_limit=self._max_bytes,
@@ -70,25 +101,29 @@ class DiskTier:
 
     def get(self, key: str) -> Entry | None:
         """The entry; None for none, and for one that is damaged, which is removed."""
-        data = self._cache().get(key)
-        if data is None:
-            return None
-        entry = unseal(data) if type(data) is bytes else None
-        if entry is None:
-            self.delete(key)
-        return entry
+        with self._database() as database:
+            data = database.get(key)
+            if data is None:
+                return None
+            entry = unseal(data) if type(data) is bytes else None
+            if entry is None:
+                database.delete(key)
+            return entry
 
     def set(self, key: str, entry: Entry, now: float) -> None:
         """Store until the entry's expiry; past the byte bound the oldest entries go."""
-        self._cache().set(key, seal(entry), expire=entry.expires - now)
+        with self._database() as database:
+            database.set(key, seal(entry), expire=entry.expires - now)
 
     def delete(self, key: str) -> None:
         """Forget one entry."""
-        self._cache().delete(key)
+        with self._database() as database:
+            database.delete(key)
 
     def clear(self) -> None:
         """Forget all."""
-        self._cache().clear()
+        with self._database() as database:
+            database.clear()
 
     def close(self) -> None:
         """Close the database; it opens again on the next use."""

@@ -1,18 +1,17 @@
-"""Memory: a compiled W-TinyLFU cache (moka), bounded in bytes and in entries.
+"""Memory: a compiled LRU cache (cachebox), bounded in bytes and in entries.
 
-Documentation: https://github.com/deliro/moka-py
+Documentation: https://github.com/awolverp/cachebox
 """
 
 from pathlib import Path
 from typing import ClassVar, Final
 
-import moka_py
+import cachebox
 
 from apicache.entry import Entry
 
 _OVERHEAD: Final = 400
 """Bytes an entry takes beside its payload: key, struct, and the cache's own node."""
-_WEIGHT_MAX: Final = 2**32 - 1
 
 
 class MemoryTier:
@@ -26,18 +25,24 @@ class MemoryTier:
         floor = max(1, max_bytes // max_entries)
 
         def weigh(_key: str, entry: Entry) -> int:
-            return min(_WEIGHT_MAX, max(floor, len(entry.payload) + _OVERHEAD))
+            return max(floor, len(entry.payload) + _OVERHEAD)
 
-        self._entries: moka_py.Moka[str, Entry] = moka_py.Moka(max_bytes, weigher=weigh)
-        self.get = self._entries.get
+        self._entries: cachebox.LRUCache[str, Entry] = cachebox.LRUCache(max_bytes, getsizeof=weigh)
+
+    def get(self, key: str) -> Entry | None:
+        """The entry, whether fresh or not; None for none."""
+        return self._entries.get(key)
 
     def set(self, key: str, entry: Entry, now: float) -> None:  # noqa: ARG002 - the protocol's shape
-        """Store; an entry larger than the bound is not kept."""
-        self._entries.set(key, entry)
+        """Store; past the bound the least recently used go. An entry larger than the bound is not kept."""
+        try:
+            self._entries[key] = entry
+        except OverflowError:
+            self.delete(key)
 
     def delete(self, key: str) -> None:
         """Forget one entry."""
-        self._entries.remove(key)
+        self._entries.pop(key, None)
 
     def clear(self) -> None:
         """Forget all."""

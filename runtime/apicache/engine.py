@@ -1,13 +1,13 @@
 """The engine: looks up, joins flights, loads, stores. What decides is shared; only the waiting is written twice."""
 
 import asyncio
+import concurrent.futures
 import inspect
 import logging
 import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -50,7 +50,7 @@ class Engine:
         self._mode: Mode | None = None
         self._reported: set[tuple[str, str]] = set()
         self._building = threading.Lock()
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads: concurrent.futures.ThreadPoolExecutor | None = None
         after_fork = weakref.WeakMethod(self._after_fork)
         os.register_at_fork(after_in_child=lambda: (method := after_fork()) and method())
 
@@ -208,7 +208,7 @@ class Engine:
         """Run a tier's I/O in a thread of our own: the loop's may all be taken by callers who wait for this call."""
         with self._building:
             if self._threads is None:
-                self._threads = ThreadPoolExecutor(_IO_THREADS, thread_name_prefix="apicache")
+                self._threads = concurrent.futures.ThreadPoolExecutor(_IO_THREADS, thread_name_prefix="apicache")
         try:
             doing = self._threads.submit(work, *args)
         except RuntimeError:  # the interpreter is ending and takes no more work: go on without the tier

@@ -9,7 +9,6 @@ only when they are alike.
 """
 
 import collections
-import dataclasses
 import datetime as dt
 import decimal
 import enum
@@ -174,11 +173,11 @@ def _tag_object(value: Any, kind: type) -> Any:
 def _record_fields(value: Any, kind: type) -> dict[str, Any] | None:
     """The fields of a dataclass, a msgspec struct or a pydantic model, by name; None for anything else."""
     own = getattr(value, "__dict__", {})
-    if dataclasses.is_dataclass(kind):
+    if hasattr(kind, "__dataclass_fields__"):
+        from dataclasses import fields as fields_of  # noqa: PLC0415 - loaded already where there is a dataclass
+
         # Beside its fields, what was set otherwise: by `__post_init__`, by a subclass.
-        fields = {
-            field.name: getattr(value, field.name) for field in dataclasses.fields(value) if hasattr(value, field.name)
-        }
+        fields = {field.name: getattr(value, field.name) for field in fields_of(value) if hasattr(value, field.name)}
         return {**own, **fields}
     if isinstance(value, msgspec.Struct):
         return {**own, **{name: getattr(value, name) for name in value.__struct_fields__}}

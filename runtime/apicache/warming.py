@@ -1,11 +1,11 @@
 """Warming: every call of a list made once, ahead of the traffic that will repeat it."""
 
 import asyncio
+import concurrent.futures
 import contextvars
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 import msgspec
@@ -46,7 +46,7 @@ async def warm(
         raise InputError(f"concurrency {concurrency} is not at least 1")
     outcomes: list[WarmOutcome | None] = [None] * len(plans)
     queue = iter(enumerate(plans))
-    threads = ThreadPoolExecutor(concurrency, thread_name_prefix="apicache-warm")
+    threads = concurrent.futures.ThreadPoolExecutor(concurrency, thread_name_prefix="apicache-warm")
 
     async def work(queue: Iterable[tuple[int, Plan]]) -> None:
         for position, plan in queue:
@@ -66,7 +66,7 @@ async def warm(
     return [outcome for outcome in outcomes if outcome is not None]
 
 
-async def _in_thread(threads: ThreadPoolExecutor, load: Callable[[], Any]) -> Any:
+async def _in_thread(threads: "concurrent.futures.ThreadPoolExecutor", load: Callable[[], Any]) -> Any:
     """Run a sync load without holding up the others; it sees the caller's context variables."""
     context = contextvars.copy_context()
     result = await asyncio.get_running_loop().run_in_executor(threads, context.run, load)

@@ -202,7 +202,11 @@ def _fresh_call(node: ast.AST) -> str | None:
 
 
 _REQUEST_OBJECTS = ("hooks", "event_hooks", "transport", "mounts", "auth")
-_PLAIN_AUTH = ("HTTPBasicAuth", "BasicAuth")
+_PLAIN = {
+    "auth": frozenset({"HTTPBasicAuth", "BasicAuth"}),
+    "transport": frozenset({"HTTPTransport", "AsyncHTTPTransport"}),
+}
+"""What the adapters know: passwords as they are, and the libraries' own ways to the host."""
 
 
 def acting_objects(subject: Subject) -> Verdict | None:
@@ -221,11 +225,11 @@ def acting_objects(subject: Subject) -> Verdict | None:
 def _acts(name: str, value: ast.expr) -> bool:
     if _is_constant(value, {None}):
         return False
-    if name != "auth":
+    if name not in _PLAIN:
         return True
     if not isinstance(value, ast.Call):
-        return isinstance(value, ast.Lambda)
-    return ast.unparse(value.func).rpartition(".")[2] not in _PLAIN_AUTH
+        return name != "auth" or isinstance(value, ast.Lambda)
+    return ast.unparse(value.func).rpartition(".")[2] not in _PLAIN[name]
 
 
 def payload_items(subject: Subject) -> Iterator[tuple[str, ast.expr]]:

@@ -15,6 +15,8 @@ session = requests.Session()
 client = httpx.Client()
 signed = httpx.Client(auth=Signer())
 hooked = httpx.Client(event_hooks={"response": [log]})
+mocked = httpx.Client(transport=httpx.MockTransport(handler))
+retrying = httpx.Client(transport=httpx.HTTPTransport(retries=3))
 aclient = httpx.AsyncClient()
 ai = OpenAI()
 azure = AzureOpenAI()
@@ -71,6 +73,7 @@ NEVER = {
         "def f(x): return requests.get(URL, auth=OAuth1(x))",
         "def f(x): return signed.get(URL)",
         "def f(x): return hooked.get(URL)",
+        "def f(x): return mocked.get(URL)",
     ],
     "M117": [
         "def f(x): return requests.get('https://api.example.com/oauth/token')",
@@ -158,6 +161,7 @@ ALLOWED = [
     "def f(x): return requests.request('GET', URL).text",
     "def f(x): return requests.get(URL, auth=('user', x)).text",
     "def f(x): return requests.get(URL, stream=False).text",
+    "def f(x): return retrying.get(URL).text",
     "def f(x): return ai.chat.completions.create(model='m', messages=x, temperature=0).choices",
     "def f(x): return ai.chat.completions.create(model='m', messages=x, n=1, stream=False).choices",
     "def f(x): return ai.moderations.create(input=x).results",

@@ -28,7 +28,8 @@ class Carriers:
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
         self._wrappers: dict[Scope, set[str]] = {}
-        self._known: dict[Scope, Handles | None] = {}
+        self._known: dict[str, dict[Scope, Handles | None]] = {}
+        """What was found, by the module that the scope belongs to."""
 
     def forget(self) -> None:
         """Forget what was found, because the resolver has."""
@@ -39,13 +40,14 @@ class Carriers:
         owner = function.parent
         holder = owner if owner is not None and owner.kind == "class" else function
         self._wrappers.setdefault(holder, set()).add(getattr(function.node, "name", ""))
-        self._known = {}
+        self._known.pop(function.owner, None)
 
     def names(self, module: Module, words: Mapping[str, Handles]) -> dict[str, Handles]:
         """The module's top-level names that lead to a client, with their handles.
 
         `words` are names that lead to one as written; statements that hold none of them are not looked into.
         """
+        self._known.pop(module.location, None)
         scope = module.scope
         found: dict[str, Handles] = {}
         written = {*words, *self._resolver.project.libraries}
@@ -92,10 +94,11 @@ class Carriers:
                 return None
 
     def _of_scope(self, scope: Scope, found: Callable[[], Handles | None]) -> Handles | None:
-        if scope not in self._known:
-            self._known[scope] = None  # what leads to itself leads no further
-            self._known[scope] = found()
-        return self._known[scope]
+        known = self._known.setdefault(scope.owner, {})
+        if scope not in known:
+            known[scope] = None  # what leads to itself leads no further
+            known[scope] = found()
+        return known[scope]
 
     def _of_function(self, function: ProjectFunction) -> Handles | None:
         if function.scope in self._wrappers:

@@ -87,6 +87,8 @@ class Survey:
         self._carried: dict[str, dict[str, Handles]] = {}
         self._words: dict[str, dict[str, Handles]] = {}
         self._wrappers: dict[Scope, list[Sent]] = {}
+        self._searched: dict[str, set[str]] = {}
+        """The wrappers' names whose calls were resolved in each module."""
         self._wrapper_calls: dict[tuple[ast.Call, Scope], WrapperCandidate] = {}
 
     @property
@@ -113,6 +115,7 @@ class Survey:
         if len(self._entered) > before:
             self.clients.forget()
             self._carriers.forget()
+            self._searched = {}
 
     def check_others(self, on_settled: Callable[[], None]) -> list[SkippedFile]:
         """Check that the files nothing led to parse at all; those that do not are named.
@@ -216,8 +219,11 @@ class Survey:
             own.setdefault(scope.owner, set()).add(getattr(scope.node, "name", ""))
         before = len(self._wrapper_calls)
         for location, module in self.modules.items():
-            alone = self._words[location].keys() | own.get(location, set())
-            for candidate in self._calls[location].named(names, alone):
+            searched = self._searched.setdefault(location, set())
+            attributes = {name for name in names if f".{name}" not in searched}
+            alone = (self._words[location].keys() | own.get(location, set())) - searched
+            searched |= {f".{name}" for name in attributes} | alone
+            for candidate in self._calls[location].named(attributes, alone):
                 for value in self.clients.evaluate(candidate.call.func, candidate.frame):
                     if isinstance(value, ProjectFunction):
                         found = WrapperCandidate(module, candidate.call, candidate.frame, value)

@@ -12,6 +12,7 @@ from apicache_codemods.rewriting.clients import Clients, Reach, span_in
 from apicache_codemods.rewriting.decoding import Decoding, decoding
 from apicache_codemods.rewriting.edits import Located
 from apicache_codemods.rewriting.generalise import CallTerm, Generalisation, MismatchError, generalise, is_credential
+from apicache_codemods.rewriting.library import library_named
 from apicache_codemods.rewriting.names import Names
 from apicache_codemods.rewriting.render import render
 from apicache_codemods.rewriting.subject import Subject
@@ -19,7 +20,6 @@ from apicache_codemods.rewriting.terms import Carried, Outside
 from apicache_codemods.values import Literal as Display
 
 _DUPLICATES = 2
-_DECODED_BY_RUNTIME = frozenset({"httpx", "requests"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ class Candidates:
             name: builder.term(value, name)
             for name, value in zip(subject.arguments, (argument.value for argument in located.call.args), strict=True)
         }
-        decoded = decoding(subject, located) if subject.site.library in _DECODED_BY_RUNTIME else None
+        decoded = decoding(subject, located) if library_named(subject.site.library).decodes_json else None
         return Candidate(subject, reach, CallTerm(located.call, arguments), located, decoded)
 
     def located(self, subject: Subject) -> Located:

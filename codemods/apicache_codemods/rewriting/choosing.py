@@ -78,7 +78,9 @@ class Chooser:
         elif reason is not None:
             choice.wrapped[subject] = Verdict("M004", "safe", f"not an operation: {reason}")
         else:
-            choice.wrapped[subject] = Verdict("M003", "safe", f"{subject.site.method} only reads")
+            choice.wrapped[subject] = Verdict(
+                "M003", "safe", f"{subject.site.endpoint or subject.site.method} only reads"
+            )
 
     def _operations(self, safe: Sequence[tuple[Subject, Unit]], choice: Choice) -> dict[Subject, str]:
         """Fill in what becomes an operation; gives the reasons of duplicates and LLM calls that do not."""

@@ -10,6 +10,7 @@ from apicache_codemods.bindings import Assigned, Entered, Imported
 from apicache_codemods.detector import load_detectors
 from apicache_codemods.project import Module
 from apicache_codemods.rewriting.generalise import MismatchError
+from apicache_codemods.rewriting.library import library_named
 from apicache_codemods.rewriting.mentions import stem_of
 from apicache_codemods.rewriting.names import Names, assignment_parts, only_binding, top_level_assignments
 from apicache_codemods.rewriting.operations_module import ClientUse
@@ -19,7 +20,6 @@ from apicache_codemods.rewriting.terms import Openness, Term, code_of
 from apicache_codemods.scopes import lookup
 
 _CLOSING = frozenset({"close", "aclose"})
-_READS_ENVIRONMENT = frozenset({"openai"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +272,7 @@ def span_in(module: Module, node: ast.expr) -> tuple[int, int, int, int]:
 
 def reads_environment(term: Term, library: str) -> bool:
     """Whether the constructor's result depends on environment variables."""
-    if library in _READS_ENVIRONMENT:
+    if library_named(library).environment:
         return True
     return any(
         part.label[0] == "environ" or part.label[:2] in {("call", "os.getenv"), ("call", "os.environ.get")}

@@ -5,7 +5,7 @@ libraries only, never the modules that import it.
 """
 
 import sys
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,6 +13,7 @@ import libcst as cst
 
 from apicache_codemods.rewriting.edits import LINE_LIMIT, laid_out
 from apicache_codemods.rewriting.generalise import CallTerm, Generalisation, free_name
+from apicache_codemods.rewriting.library import library_named
 from apicache_codemods.rewriting.placing import Import, with_imports
 from apicache_codemods.rewriting.render import render, replaced
 from apicache_codemods.rewriting.terms import Carried, Outside, Term, code_of
@@ -242,12 +243,6 @@ class _Placeholders(cst.CSTVisitor):
             self.found.append(node)
 
 
-_IMPLICIT_ENVIRONMENT: Final[Mapping[str, Mapping[str, str]]] = {
-    "openai": {"api_key": "OPENAI_API_KEY", "base_url": "OPENAI_BASE_URL"},
-}
-"""What a library's constructor reads from the environment when the keyword is not given."""
-
-
 def environment_names(definition: Definition) -> list[str]:
     """The environment variables that the operation's answers depend on.
 
@@ -259,7 +254,7 @@ def environment_names(definition: Definition) -> list[str]:
         constructor = definition.client.constructor
         terms.append(constructor)
         given = constructor.label[2] if len(constructor.label) > 2 else ()  # noqa: PLR2004 - ("call", name, keywords)
-        implicit = _IMPLICIT_ENVIRONMENT.get(definition.client.library, {})
+        implicit = library_named(definition.client.library).environment
         found.update((name, None) for keyword, name in implicit.items() if keyword not in given)  # type: ignore[operator] # as above
     for term in terms:
         for part in term.walk():

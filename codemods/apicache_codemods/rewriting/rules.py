@@ -14,7 +14,7 @@ _RULES: Final[tuple[Rule, ...]] = (
     rules_place.generated_file,
     rules_place.already_cached,
     rules_request.streaming,
-    rules_request.sdk_adapter,
+    rules_request.adapter,
     rules_request.hidden_arguments,
     rules_request.known_request,
     rules_request.authentication,

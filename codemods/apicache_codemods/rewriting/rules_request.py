@@ -2,9 +2,10 @@
 
 import ast
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from apicache_codemods.llm_endpoints import llm_operation, sdk_operation
+from apicache_codemods.rewriting.library import library_named
 from apicache_codemods.rewriting.subject import Subject
 from apicache_codemods.rewriting.verdicts import Verdict
 from apicache_codemods.values import Literal as Display
@@ -18,12 +19,7 @@ _AUTHENTICATION = re.compile(
     re.IGNORECASE,
 )
 _AUTHENTICATION_NAME = re.compile(r"(?:^|_)(?:access_token|refresh_token|auth_token|login|logout|authenticate)(?:_|$)")
-_SDK_CALLS = {
-    "openai": frozenset(
-        {"chat.completions.create", "completions.create", "embeddings.create", "moderations.create", "responses.create"}
-    )
-}
-_UNPLAIN_CLIENTS = re.compile(r"Azure")
+_STREAMING_ATTRIBUTES = frozenset({"stream", "with_streaming_response"})
 _STREAMING_METHODS = frozenset({"stream", "iter_content", "iter_lines", "iter_bytes", "iter_raw", "iter_text"})
 _KEPT_UPSTREAM = ("background", "conversation", "store", "previous_response_id")
 _FRESH = re.compile(
@@ -33,25 +29,24 @@ _FRESH = re.compile(
 _ONE_TIME = frozenset({"open", "iter", "BytesIO", "StringIO", "MultipartEncoder"})
 
 
-def sdk_adapter(subject: Subject) -> Verdict | None:
+def adapter(subject: Subject) -> Verdict | None:
     """M113: a call or a client that no adapter knows."""
-    calls = _SDK_CALLS.get(subject.site.library)
-    path = ".".join(subject.path)
-    if calls is not None and path not in calls:
-        if "stream" in subject.path or "with_streaming_response" in subject.path:
-            return Verdict("M102", "never", f"{subject.site.call} streams its response")
-        return Verdict("M113", "never", f"no adapter knows {path or subject.site.call}")
-    if calls is not None and subject.resolved.client.holder == "library":
-        return Verdict("M113", "never", f"no adapter knows the client that {subject.site.library} keeps for its module")
-    name = subject.resolved.client.class_name or ""
-    if _UNPLAIN_CLIENTS.search(name):
-        return Verdict("M113", "never", f"no adapter knows the client {name}")
+    site, client = subject.site, subject.resolved.client
+    library = library_named(site.library)
+    if not library.has_adapter:
+        return Verdict("M113", "never", f"there is no adapter for {site.library} yet")
+    if library.calls is not None and ".".join(subject.path) not in library.calls:
+        return Verdict("M113", "never", f"no adapter knows {site.call}")
+    if client.holder == "library" and not library.module_client:
+        return Verdict("M113", "never", f"no adapter knows the client that {site.library} keeps for its module")
+    if client.class_name is not None and library.clients is not None and client.class_name not in library.clients:
+        return Verdict("M113", "never", f"no adapter knows the client {client.class_name}")
     return None
 
 
 def streaming(subject: Subject) -> Verdict | None:
     """M102: the body arrives in pieces."""
-    if subject.path and subject.path[-1] in {"stream", "with_streaming_response"}:
+    if _STREAMING_ATTRIBUTES.intersection(subject.path):
         return Verdict("M102", "never", f"{subject.site.call} streams its response")
     wanted = subject.arguments.get("stream")
     if wanted is not None and not _is_constant(wanted, {False, None}):
@@ -202,34 +197,28 @@ def _fresh_call(node: ast.AST) -> str | None:
 
 
 _REQUEST_OBJECTS = ("hooks", "event_hooks", "transport", "mounts", "auth")
-_PLAIN = {
-    "auth": frozenset({"HTTPBasicAuth", "BasicAuth"}),
-    "transport": frozenset({"HTTPTransport", "AsyncHTTPTransport"}),
-}
-"""What the adapters know: passwords as they are, and the libraries' own ways to the host."""
 
 
 def acting_objects(subject: Subject) -> Verdict | None:
     """M115: hooks, transports and authentication objects do something on every request, which a hit would not do."""
+    plain = library_named(subject.site.library).plain
     for name in _REQUEST_OBJECTS:
         value = subject.arguments.get(name)
-        if value is not None and _acts(name, value):
+        if value is not None and _acts(name, value, plain):
             return Verdict("M115", "never", f"{name}={ast.unparse(value)} acts on every request")
     constructed = subject.resolved.client.constructed
     for keyword in constructed.keywords if constructed is not None else ():
-        if keyword.arg in _REQUEST_OBJECTS and _acts(keyword.arg, keyword.value):
+        if keyword.arg in _REQUEST_OBJECTS and _acts(keyword.arg, keyword.value, plain):
             return Verdict("M115", "never", f"its client has {keyword.arg}={ast.unparse(keyword.value)}")
     return None
 
 
-def _acts(name: str, value: ast.expr) -> bool:
+def _acts(name: str, value: ast.expr, plain: Mapping[str, frozenset[str]]) -> bool:
     if _is_constant(value, {None}):
         return False
-    if name not in _PLAIN:
-        return True
     if not isinstance(value, ast.Call):
-        return name != "auth" or isinstance(value, ast.Lambda)
-    return ast.unparse(value.func).rpartition(".")[2] not in _PLAIN[name]
+        return name != "auth" or isinstance(value, ast.Lambda)  # auth=(user, password), or a name for it
+    return ast.unparse(value.func).rpartition(".")[2] not in plain.get(name, frozenset())
 
 
 def payload_items(subject: Subject) -> Iterator[tuple[str, ast.expr]]:

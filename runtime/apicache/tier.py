@@ -7,6 +7,7 @@ from typing import ClassVar, Final, Protocol, TypeVar
 
 from apicache.clock import Clock
 from apicache.entry import Entry, Freshness, decide
+from apicache.errors import ApicacheError
 
 _T = TypeVar("_T")
 _log = logging.getLogger("apicache")
@@ -107,7 +108,9 @@ class TierStack:
             self._paused_until[tier.name] = self._clock.monotonic() + PAUSE_SECONDS
             if tier.name not in self._reported:
                 self._reported.add(tier.name)
-                _log.warning("the %s tier failed (%s); calls go on without it", tier.name, type(error).__name__)
+                # Only our own messages are known to hold no data.
+                told = error if isinstance(error, ApicacheError) else type(error).__name__
+                _log.warning("the %s tier failed (%s); calls go on without it", tier.name, told)
             return None
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from apicache import InputError, UnifiedAPICache, WarmOutcome
-from apicache.credentials import REDACTED, without_credentials
+from apicache.credentials import REDACTED, storable_url
 from apicache_scenarios.scenario import Scenario
 
 URL = re.compile(r"https?://[^\s'\"<>]+")
@@ -114,6 +114,6 @@ def _entry(scenario: Scenario, outcome: WarmOutcome) -> WarmedEntry:
 def _without_credentials(url: re.Match[str]) -> str:
     """Client libraries quote the URL in their errors, an API key in its query included."""
     try:
-        return without_credentials(url[0])
+        return storable_url(url[0])
     except ValueError:  # urlsplit refuses some malformed hosts
         return REDACTED

@@ -36,6 +36,10 @@ def upstream() -> Iterator[Upstream]:
         yield upstream
 
 
+def against(upstream: Upstream, program: str) -> str:
+    return re.sub(r"https://api\.(openai|example)\.com", upstream.url, program)
+
+
 def environment(upstream: Upstream, folder: Path) -> dict[str, str]:
     return {
         **os.environ,
@@ -70,7 +74,7 @@ def test_the_commands_run_in_the_order_they_stand_in(upstream: Upstream, tmp_pat
 @pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
 def test_each_python_example_runs(upstream: Upstream, tmp_path: Path, program: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", program.replace("https://api.openai.com", upstream.url)],
+        [sys.executable, "-c", against(upstream, program)],
         cwd=tmp_path,
         env=environment(upstream, tmp_path),
         capture_output=True,
@@ -86,7 +90,7 @@ def test_the_operation_examples_second_answer_is_a_hit(upstream: Upstream, tmp_p
     program = next(text for text in PROGRAMS if 'operation("completion"' in text)
     before = upstream.requests_served()
     done = subprocess.run(
-        [sys.executable, "-c", program.replace("https://api.openai.com", upstream.url)],
+        [sys.executable, "-c", against(upstream, program)],
         cwd=tmp_path,
         env=environment(upstream, tmp_path),
         capture_output=True,

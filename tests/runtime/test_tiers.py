@@ -262,13 +262,21 @@ def test_a_locked_database_fails_at_once_instead_of_waiting_for_minutes(tmp_path
         other.rollback()
 
 
-def test_a_database_that_is_no_database_costs_nothing(tmp_path: Path, call: "object") -> None:
+def test_a_database_that_is_no_database_costs_nothing(
+    tmp_path: Path, call: "object", caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "entries").mkdir()
     (tmp_path / "entries" / "cache.db").write_bytes(b"this is not SQLite" * 100)
     cache = UnifiedAPICache.create(directory=tmp_path)
     cache.operation("echo")(lambda n: {"n": n})
     assert [call(cache, operation="echo", n=1) for _ in range(2)] == [{"n": 1}] * 2
     cache.close()
+    assert f"delete {tmp_path / 'entries'}" in caplog.text
+
+
+def test_git_leaves_the_recorded_answers_alone(tmp_path: Path) -> None:
+    DiskTier(tmp_path).set("k", entry(), NOW)
+    assert (tmp_path / "entries" / ".gitignore").read_text() == "*\n"
 
 
 def test_a_promoted_entry_lives_no_longer_than_the_one_it_came_from(clock: ManualClock) -> None:

@@ -68,7 +68,7 @@ def test_a_failing_call_is_reported_and_stops_nothing(cache, calls):
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
-        ("https://api.example.com/v1?api_key=sk-1&page=2", "https://api.example.com/v1?api_key=REDACTED&page=2"),
+        ("https://api.example.com/v1?api_key=sk-1&page=2", "https://api.example.com/v1?api_key=REDACTED&page=REDACTED"),
         ("https://user:sk-1@api.example.com/v1", "https://api.example.com/v1"),
         ("https://[sk-1", "REDACTED"),
     ],

@@ -16,6 +16,7 @@ import diskcache
 from diskcache.core import DBNAME, MODE_PICKLE
 
 from apicache.entry import Entry, seal, unseal
+from apicache.errors import ApicacheError
 
 _PRIVATE: Final = 0o700
 _FOLDER: Final = "entries"
@@ -72,7 +73,7 @@ class DiskTier:
     def _database(self) -> Iterator[diskcache.Cache]:
         with self._opening:
             if self._opened is None:
-                self._opened = self._open()
+                self._opened = self._open_whole()
             opened = self._opened
         try:
             yield opened
@@ -83,10 +84,19 @@ class DiskTier:
                     self._opened = None
             raise
 
+    def _open_whole(self) -> diskcache.Cache:
+        try:
+            return self._open()
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            raise ApicacheError(f"{self._folder / DBNAME} is damaged ({error}); delete {self._folder}") from error
+
     def _open(self) -> diskcache.Cache:
         self._folder.parent.mkdir(parents=True, exist_ok=True)
         self._folder.mkdir(mode=_PRIVATE, exist_ok=True)
         self._folder.chmod(_PRIVATE)
+        (self._folder / ".gitignore").write_text("*\n", encoding="ascii")  # recorded answers are nobody's source code
         # diskcache retries for a minute and more when the database is locked as it is opened; this raises instead.
         with contextlib.closing(sqlite3.connect(self._folder / DBNAME, timeout=_LOCK_SECONDS)) as probe:
             probe.execute("BEGIN IMMEDIATE")

@@ -69,7 +69,7 @@ def plan(
     refused: dict[str, Verdict] = {}
     while True:
         attempt = planner.attempt(refused)
-        if not attempt.failures:
+        if attempt.failures.keys() <= refused.keys():
             break
         refused |= attempt.failures
     return MigrationPlan(

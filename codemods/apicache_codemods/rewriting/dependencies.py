@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from apicache_codemods.project import Project
 
 
-def imported_by(location: str, project: Project, below: str) -> frozenset[str]:
+def imported_by(location: str, below: str, project: Project) -> frozenset[str]:
     """The locations of the project's modules that importing the one at `location` runs, itself included.
 
     Packages around the folder `below` are left out: whoever lies there has imported them already.

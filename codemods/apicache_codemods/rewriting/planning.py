@@ -3,7 +3,6 @@
 A file whose new content does not compile is refused, and the next attempt leaves it out.
 """
 
-import os
 import posixpath
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,23 +13,23 @@ import libcst as cst
 from apicache.errors import InputError
 from apicache_codemods.analysis import Analysis, ResolvedSite
 from apicache_codemods.project import Module
+from apicache_codemods.rewriting.assembling import Assembly
 from apicache_codemods.rewriting.candidates import Candidate, Candidates, Cluster, llm_kind
 from apicache_codemods.rewriting.choosing import Choice, Chooser, Joined, StyleChoice, Unit
 from apicache_codemods.rewriting.clients import Clients, Home
+from apicache_codemods.rewriting.deciding import decisions
 from apicache_codemods.rewriting.dependencies import imported_by
-from apicache_codemods.rewriting.existing import ExistingOperation, opened, operations_modules, operations_of
+from apicache_codemods.rewriting.existing import ExistingOperation, operations_modules, operations_of
 from apicache_codemods.rewriting.layout import Layout
 from apicache_codemods.rewriting.mentions import Mentions
-from apicache_codemods.rewriting.module_edits import ModuleEdits, edited, finished
 from apicache_codemods.rewriting.names import Names, Trees
 from apicache_codemods.rewriting.operations_module import Definition, OperationsModule
 from apicache_codemods.rewriting.rules import judge
 from apicache_codemods.rewriting.rules_place import polled_functions
 from apicache_codemods.rewriting.subject import Subject
 from apicache_codemods.rewriting.terms import Term
-from apicache_codemods.rewriting.unused import names_loaded
-from apicache_codemods.rewriting.verdicts import Decision, SiteDecision, Style, Verdict
-from apicache_codemods.rewriting.writing import FileChange, compile_error
+from apicache_codemods.rewriting.verdicts import SiteDecision, Verdict
+from apicache_codemods.rewriting.writing import FileChange
 
 _TTL = {"embedding": "24h", "completion": "1h", "analysis": "30m"}
 """The source document's "Optimal TTLs Discovered", by kind."""
@@ -76,7 +75,8 @@ class Planner:
         polled = polled_functions(analysis.modules.values())
         self.verdicts = {subject: judge(subject, polled) for subject in self.subjects}
         self.uneditable = self._uneditable()
-        self.operations_modules = operations_modules(analysis.resolver.project)
+        found = operations_modules(analysis.resolver.project)
+        self.operations_modules = [module for module in found if self.names.trees.of(module) is not None]
         self.existing = {
             module.path: operations_of(module, subjects, self.candidates) for module in self.operations_modules
         }
@@ -96,10 +96,6 @@ class Planner:
         """Plan everything but the refused files."""
         return _Work(self, {**refused, **self.uneditable}).run()
 
-    def relative(self, absolute: str) -> str:
-        """A path as reports name it."""
-        return Path(os.path.relpath(absolute, self.root)).as_posix()
-
 
 class _Work:
     """The state of one attempt."""
@@ -107,11 +103,11 @@ class _Work:
     def __init__(self, planner: Planner, refused: Mapping[str, Verdict]) -> None:
         self.planner = planner
         self.refused = refused
-        self.edits: dict[str, ModuleEdits] = {}
-        self.operations: dict[str, OperationsModule] = {}
+        self.files = Assembly(planner.names, planner.layout, planner.mentions, planner.root)
         self.operation_names = set(planner.mentions.operation_names)
         self.homes: dict[tuple[str, Hashable], set[Home]] = {}
         """Where clients of equal constructors are assigned, by operations module and constructor."""
+        self.needed: dict[tuple[str, str], frozenset[str]] = {}
         self.users: frozenset[str] = frozenset()
         """The locations of the modules that will import an operations module."""
 
@@ -129,7 +125,8 @@ class _Work:
         )
         choice = chooser.choose(units)
         self._edit(choice)
-        return self._attempt(choice)
+        changes, failures = self.files.changes()
+        return Attempt(decisions(choice), changes, failures)
 
     def _modules_of(self, unit: Unit) -> list[Module]:
         """The operations modules that sites of a unit can import."""
@@ -174,40 +171,23 @@ class _Work:
             for found in clusters:
                 self._edit_cluster(found, operations)
         for subject in choice.wrapped:
-            self._of(subject.module).wrap(subject, self.planner.candidates)
-
-    def _of(self, module: Module) -> ModuleEdits:
-        if module.path not in self.edits:
-            tree = self.planner.names.trees.of(module)
-            if tree is None:
-                raise InputError(f"{module.path} changed while it was read; run migrate again")
-            self.edits[module.path] = ModuleEdits(module, tree)
-        return self.edits[module.path]
+            self.files.of(subject.module).wrap(subject, self.planner.candidates)
 
     def _target(self, unit: Unit, modules: Sequence[Module]) -> OperationsModule:
         """The operations module for the new operations of these modules."""
         existing = self._modules_of(unit)
         if existing:
-            return self._opened(existing[0], unit[0])
+            return self.files.operations_in(existing[0], unit[0])
         layout = self.planner.layout
         place = self.planner.place or layout.default_place(modules, lambda path: not Path(path).exists())
-        if place not in self.operations:
-            self.operations[place] = OperationsModule(place, layout.import_name_of_place(place, unit[0]))
-        return self.operations[place]
-
-    def _opened(self, module: Module, base: str) -> OperationsModule:
-        place = module.source.absolute
-        if place not in self.operations:
-            found = opened(module, self.planner.layout.name_of(module.location, base), self.planner.names)
-            if found is None:
-                raise InputError(f"{module.path} cannot be extended: {self.planner.names.trees.failures[module.path]}")
-            self.operations[place] = found
-        return self.operations[place]
+        return self.files.new_operations(place, unit[0])
 
     def _edit_joined(self, joined: Joined) -> None:
         operation, candidate = joined.operation, joined.candidate
         layout = self.planner.layout
-        operations = self._opened(operation.definition.subject.module, layout.base(candidate.subject.module))
+        operations = self.files.operations_in(
+            operation.definition.subject.module, layout.base(candidate.subject.module)
+        )
         arguments = [(parameter.name, parameter.values[0].node) for parameter in joined.arguments]
         self._operate(candidate, operations, operation.name, arguments, returns_json=operation.returns_json)
 
@@ -266,9 +246,10 @@ class _Work:
     def _stays(self, home: Home, operations: OperationsModule) -> bool:
         """Whether a client can stay where it is: importing its module imports none that uses operations."""
         location = operations.path.removesuffix(".py")
-        project = self.planner.analysis.resolver.project
-        needed = imported_by(home.module.location, project, posixpath.dirname(location))
-        return needed.isdisjoint({*self.users, location})
+        key = (home.module.location, posixpath.dirname(location))
+        if key not in self.needed:
+            self.needed[key] = imported_by(*key, self.planner.analysis.resolver.project)
+        return self.needed[key].isdisjoint({*self.users, location})
 
     def _operate(
         self,
@@ -279,7 +260,8 @@ class _Work:
         *,
         returns_json: bool,
     ) -> None:
-        edits = self._of(candidate.subject.module)
+        edits = self.files.of(candidate.subject.module)
+        self.files.users.setdefault(operations.path, set()).add(candidate.subject.module.path)
         edits.operate(candidate, operations, name, arguments, returns_json=returns_json)
         reach = candidate.reach
         if reach.opened is not None:
@@ -288,96 +270,12 @@ class _Work:
         if home is None or constructor is None or home.module.source.absolute == operations.path:
             return
         if constructor.key in operations.factories:
-            self._of(home.module).drop_if_unused(home)
+            self.files.of(home.module).drop_if_unused(home)
         elif not self._stays(home, operations):
-            self._of(home.module).move(home, operations, operations.known[constructor.key])
+            self.files.of(home.module).move(home, operations, operations.known[constructor.key])
 
     def _function(self, subject: Subject) -> str:
         return f"{self.planner.layout.import_name(subject.module)}.{subject.site.function}"
-
-    def _attempt(self, choice: Choice) -> Attempt:
-        attempt = Attempt(decisions=self._decisions(choice))
-        after = self._edited(attempt)
-        if attempt.failures:
-            return attempt
-        attempt.changes += self._file_changes(after)
-        for place, operations in sorted(self.operations.items()):
-            if operations.changed:
-                attempt.changes.append(self._operations_change(place, operations))
-        for change in attempt.changes:
-            error = compile_error(change)
-            if error is not None:
-                attempt.failures[change.path] = Verdict(
-                    "M120", "never", f"the rewritten file does not compile: {error}"
-                )
-        return attempt
-
-    def _edited(self, attempt: Attempt) -> dict[str, cst.Module]:
-        """Every file after its edits; one that is nested too deeply to be edited is a failure."""
-        after = {}
-        for path, work in self.edits.items():
-            try:
-                after[path] = edited(work, self.planner.mentions)
-            except RecursionError:
-                attempt.failures[path] = Verdict("M120", "never", "the file is nested too deeply to be edited")
-        return after
-
-    def _file_changes(self, after: Mapping[str, cst.Module]) -> Iterator[FileChange]:
-        mentions = self.planner.mentions
-        texts = {path: module.code for path, module in after.items()}
-        for path, work in sorted(self.edits.items()):
-            loaded = names_loaded(texts[path])
-            wanted = {name for name in work.homes if name in loaded or mentions.elsewhere(work.module, name, texts)}
-            module = edited(work, mentions) if work.keep(wanted) else after[path]
-            needed = {name: there for name, there in work.moved.items() if name in wanted}
-            content = finished(work, module, needed, self._own_packages(self.planner.layout.base(work.module)))
-            absolute = work.module.source.absolute
-            yield FileChange(path=path, absolute=absolute, before=work.tree.content, after=content)
-
-    def _own_packages(self, base: str) -> frozenset[str]:
-        """The top-level names of the project, operations modules yet to be written included."""
-        made = {operations.import_name.partition(".")[0] for operations in self.operations.values()}
-        return self.planner.layout.own_packages(base) | made
-
-    def _operations_change(self, place: str, operations: OperationsModule) -> FileChange:
-        before = Path(place).read_bytes() if operations.existing is not None else None
-        own = self._own_packages(place.removesuffix(operations.import_name.replace(".", "/") + ".py"))
-        return FileChange(
-            path=self.planner.relative(place), absolute=place, before=before, after=operations.content(own)
-        )
-
-    def _decisions(self, choice: Choice) -> list[SiteDecision]:
-        found = [_decision(each, "skipped", None, verdict) for each, verdict in choice.skipped.items()]
-        found += [_decision(each, "rewritten", "wrap", verdict) for each, verdict in choice.wrapped.items()]
-        for joined in choice.joined:
-            verdict = Verdict("M001", "safe", f"one more call of the operation {joined.operation.name}")
-            found.append(_decision(joined.candidate.subject, "rewritten", "operation", verdict))
-        for _, cluster in choice.clusters:
-            verdict = _cluster_verdict(cluster)
-            found += [_decision(member.subject, "rewritten", "operation", verdict) for member in cluster.members]
-        return sorted(found, key=lambda each: (each.path, each.line))
-
-
-def _decision(subject: Subject, decision: Decision, style: Style | None, verdict: Verdict) -> SiteDecision:
-    site = subject.site
-    return SiteDecision(
-        path=site.path,
-        line=site.line,
-        endpoint=site.endpoint,
-        decision=decision,
-        style=style,
-        safety=verdict.safety,
-        code=verdict.code,
-        reason=verdict.reason,
-    )
-
-
-def _cluster_verdict(cluster: Cluster) -> Verdict:
-    count = len(cluster.members)
-    if count == 1:
-        kind = llm_kind(cluster.members[0].subject)
-        return Verdict("M002", "safe", f"its endpoint is a known LLM endpoint ({kind})")
-    return Verdict("M001", "safe", f"{count} calls of one endpoint became one operation")
 
 
 def _arguments(member: Candidate, found: Cluster, index: int) -> list[tuple[str, cst.BaseExpression]]:

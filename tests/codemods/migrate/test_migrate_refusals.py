@@ -202,12 +202,12 @@ def test_a_file_that_does_not_parse_is_named_and_the_rest_goes_on(project):
 
 
 def test_a_site_that_would_not_compile_is_left_alone_and_its_file_with_it(project, monkeypatch):
-    from apicache_codemods.rewriting import planning
+    from apicache_codemods.rewriting import assembling
 
     def refuse(change):
         return "SyntaxError: invalid" if change.path == "a.py" else None
 
-    monkeypatch.setattr(planning, "compile_error", refuse)
+    monkeypatch.setattr(assembling, "compile_error", refuse)
     text = "import requests\n\ndef f(u):\n    return requests.get(u)\n"
     project.put({"a.py": text, "b.py": text})
     plan = project.plan()
@@ -216,3 +216,17 @@ def test_a_site_that_would_not_compile_is_left_alone_and_its_file_with_it(projec
         ("b.py", "rewritten", "M003"),
     ]
     assert [change.path for change in plan.changes] == ["b.py"]
+
+
+def test_sites_of_an_operations_module_that_would_not_compile_are_left_alone(project, monkeypatch):
+    from apicache_codemods.rewriting import assembling
+
+    def refuse(change):
+        return "SyntaxError: invalid" if change.path.endswith("api_operations.py") else None
+
+    monkeypatch.setattr(assembling, "compile_error", refuse)
+    post = "requests.post('https://api.openai.com/v1/embeddings', json={'input': u})"
+    project.put({"a.py": f"import requests\n\ndef f(u):\n    return {post}\n"})
+    plan = project.plan()
+    assert [(site.decision, site.code) for site in plan.sites] == [("skipped", "M120")]
+    assert not plan.changes

@@ -29,6 +29,7 @@ import msgspec
 from apicache_codemods.detector import Argument, Catalogue, load_detectors
 from apicache_codemods.endpoints import endpoint_of, method_of
 from apicache_codemods.files import EMPTY, SourceFile, find_files, read_file
+from apicache_codemods.functions import decorators
 from apicache_codemods.groups import Grouping, grouping
 from apicache_codemods.holders import ClientRef, client_ref
 from apicache_codemods.llm_endpoints import llm_operation
@@ -39,6 +40,9 @@ from apicache_codemods.resolver import Resolver
 from apicache_codemods.scopes import Frame
 from apicache_codemods.survey import Found, Survey
 from apicache_codemods.values import Text
+
+_CACHING = frozenset({"operation", "cached"})
+"""What apicache's decorators are called."""
 
 Progress = Callable[[int, int], None]
 """Called with how many files are done, and of how many."""
@@ -189,6 +193,7 @@ def _site(found: Found, facts: _Facts, shared: Grouping, resolver: Resolver) -> 
         client_origin=_origin(client, resolver),
         operation=shared.operations[facts.endpoint] if facts.endpoint is not None else None,
         group=shared.groups.get(facts.endpoint) if facts.endpoint is not None else None,
+        cached=function is not None and bool(_CACHING & decorators(function.node)) and "apicache" in module.source.text,
     )
     return ResolvedSite(site, call, frame, client, match.called.request.payload)
 

@@ -1,5 +1,6 @@
 """What scan returns and migrate starts from: plain values, no syntax trees."""
 
+from collections import Counter
 from typing import Literal
 
 import msgspec
@@ -37,6 +38,8 @@ class CallSite(msgspec.Struct, frozen=True, kw_only=True):
     """The operation this call would become (`completion`, `embedding`, ...); None when no name can be given."""
     group: str | None
     """Id of its duplicate group; None when it has no duplicate."""
+    cached: bool = False
+    """Whether it stands in a registered operation or a cached function: apicache answers it already."""
 
 
 class WrapperCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +59,12 @@ class DuplicateGroup(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     operation: str | None
     sites: tuple[tuple[str, int], ...]
+
+
+def open_groups(report: "ScanReport") -> list[DuplicateGroup]:
+    """The duplicate groups with two or more call sites that apicache does not answer yet."""
+    uncached = Counter(site.group for site in report.call_sites if not site.cached)
+    return [group for group in report.duplicate_groups if uncached[group.id] > 1]
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

@@ -197,3 +197,32 @@ def test_scan_loads_no_rewriting_library(tmp_path):
     program = "import sys, apicache_cli.commands.scan; print(sorted({'libcst', 'httpx', 'openai'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert result.stdout.strip() == "[]"
+
+
+OPERATIONS = """
+import httpx
+from apicache import UnifiedAPICache
+api_cache = UnifiedAPICache()
+@api_cache.operation("items")
+def items():
+    return httpx.get("https://api.example.com/items")
+"""
+
+
+def test_calls_that_apicache_answers_do_not_fail_the_gate(tmp_path):
+    (tmp_path / "api_operations.py").write_text(OPERATIONS)
+    (tmp_path / "one.py").write_text("import httpx\nhttpx.get('https://api.example.com/items')\n")
+    result = run("--fail-on", "any", cwd=tmp_path)
+    assert result.returncode == 0
+    assert "api_operations.py:7 (cached)" in result.stdout
+    assert "no further duplicates" in result.stdout
+    (tmp_path / "two.py").write_text("import httpx\nhttpx.get('https://api.example.com/items')\n")
+    assert run("--fail-on", "any", cwd=tmp_path).returncode == 1
+
+
+def test_when_all_is_cached_scan_says_so(tmp_path):
+    (tmp_path / "api_operations.py").write_text(OPERATIONS)
+    result = run(cwd=tmp_path)
+    assert "every call found is answered by apicache" in result.stdout
+    (site,) = json.loads(run("--format", "json", cwd=tmp_path).stdout)["call_sites"]
+    assert site["cached"] is True

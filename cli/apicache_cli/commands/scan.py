@@ -2,7 +2,7 @@
 
 import contextlib
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,7 +19,7 @@ from apicache_cli import output
 from apicache_codemods.analysis import Progress as OnProgress
 from apicache_codemods.detector import load_detectors
 from apicache_codemods.files import EMPTY
-from apicache_codemods.model import CallSite, DuplicateGroup, ScanReport, SkippedFile
+from apicache_codemods.model import CallSite, DuplicateGroup, ScanReport, SkippedFile, open_groups
 from apicache_codemods.scan import scan
 
 DUPLICATES_FOUND = 1
@@ -37,7 +37,8 @@ def command(
     ] = None,
     format: Annotated[Literal["text", "json"], typer.Option(help="How the result is printed.")] = "text",  # noqa: A002 - the option's name
     fail_on: Annotated[
-        Literal["never", "any"], typer.Option(help="`any`: exit 1 when there is a duplicate group.")
+        Literal["never", "any"],
+        typer.Option(help="`any`: exit 1 for a duplicate group of uncached calls."),
     ] = "never",
 ) -> None:
     """Find the calls of external APIs, and which of them are duplicates.
@@ -51,7 +52,7 @@ def command(
         output.print_json(msgspec.to_builtins(report))
     else:
         _print_report(output.stdout(), report, given)
-    if fail_on == "any" and report.duplicate_groups:
+    if fail_on == "any" and open_groups(report):
         raise typer.Exit(DUPLICATES_FOUND)
 
 
@@ -73,7 +74,8 @@ def _progress(console: Console) -> Iterator[OnProgress | None]:
 
 def _print_report(console: Console, report: ScanReport, paths: Sequence[Path]) -> None:
     if report.duplicate_groups:
-        _print_table(console, _groups(report.duplicate_groups))
+        cached = {(site.path, site.line) for site in report.call_sites if site.cached}
+        _print_table(console, _groups(report.duplicate_groups, cached))
     others = [site for site in report.call_sites if site.group is None]
     if others:
         _print_table(console, _sites(others[:LISTED_SITES]))
@@ -96,10 +98,13 @@ def _print_summary(console: Console, report: ScanReport, paths: Sequence[Path]) 
     read = f"{_count(summary.files, 'file')} with {_count(summary.lines, 'line')} read in {summary.seconds:.1f} s"
     _say(console, f"{', '.join(counted)}; {read}")
     command = f"apicache migrate {shlex.join(str(path) for path in paths)}"
-    if report.duplicate_groups:
+    if open_groups(report):
         _say(console, f"next: [bold]{escape(command)}[/bold] shows how each would become one cached call")
+    elif not all(site.cached for site in report.call_sites):
+        found = "no further duplicates" if report.duplicate_groups else "no duplicates"
+        _say(console, f"{found}; [bold]{escape(command)}[/bold] shows which calls can be cached as they are")
     elif report.call_sites:
-        _say(console, f"no duplicates; [bold]{escape(command)}[/bold] shows which calls can be cached as they are")
+        _say(console, "every call found is answered by apicache")
     else:
         _say(console, f"known libraries: {', '.join(load_detectors())}")
 
@@ -125,7 +130,7 @@ def _print_table(console: Console, table: Table) -> None:
     console.print(table)
 
 
-def _groups(groups: Sequence[DuplicateGroup]) -> Table:
+def _groups(groups: Sequence[DuplicateGroup], cached: Container[tuple[str, int]]) -> Table:
     table = _table("duplicate groups")
     table.add_column("group")
     table.add_column("endpoint", overflow="fold")
@@ -133,7 +138,10 @@ def _groups(groups: Sequence[DuplicateGroup]) -> Table:
     table.add_column("calls", justify="right")
     table.add_column("where", overflow="fold")
     for group in groups:
-        places = [f"{path}:{line}" for path, line in group.sites[:LISTED_IN_GROUP]]
+        places = [
+            f"{path}:{line}{' (cached)' if (path, line) in cached else ''}"
+            for path, line in group.sites[:LISTED_IN_GROUP]
+        ]
         more = len(group.sites) - len(places)
         if more:
             places.append(f"and {more} more")

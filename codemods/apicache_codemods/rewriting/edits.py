@@ -71,11 +71,16 @@ def span_of(position: CodeRange) -> Span:
 
 @dataclass(frozen=True, slots=True)
 class WrapEdit:
-    """`client.post(url)` becomes `function(client.post, url)`."""
+    """`client.post(url)` becomes `function(client.post, url)`.
+
+    `column` is where the call's code begins, plus what follows it on its line; `inner_column` where its first argument
+    stands.
+    """
 
     call: cst.Call
     function: str
     column: int
+    inner_column: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,18 +195,28 @@ def with_comments(line: cst.SimpleStatementLine, comments: Sequence[cst.Comment]
 
 def wrapped_call(call: cst.Call, edit: WrapEdit, indent: str) -> cst.Call:
     """The same call with the callable as the first argument of `edit.function`."""
+    wrapped = _with_callable(call, edit, call.whitespace_before_args)
     multi_line = isinstance(call.whitespace_before_args, cst.ParenthesizedWhitespace)
-    space = call.whitespace_before_args if multi_line else cst.SimpleWhitespace(" ")
-    first = cst.Arg(value=call.func)
-    if call.args:
-        first = first.with_changes(comma=cst.Comma(whitespace_after=space))
-    wrapped = call.with_changes(func=cst.Name(edit.function), args=[first, *call.args])
+    if comments_in(call):
+        return wrapped
+    if multi_line and len(call.args) > 1 and not any(map(_breaks_after, call.args[:-1])):
+        packed = _with_callable(call, edit, cst.SimpleWhitespace(" "))
+        inside = code_of(packed.with_changes(whitespace_before_args=cst.SimpleWhitespace("")))
+        width = edit.inner_column + len(inside.split("\n", 1)[0]) - len(edit.function)
+        return packed if width <= LINE_LIMIT else laid_out(wrapped, indent, trailing_comma=True)
+    aligned = not multi_line and any(map(_breaks_after, call.args))
     code = code_of(wrapped)
-    aligned = not multi_line and any(_breaks_after(argument) for argument in call.args)
-    too_long = "\n" not in code and edit.column + len(code) > LINE_LIMIT
-    if too_long or (aligned and not comments_in(call)):
+    if aligned or ("\n" not in code and edit.column + len(code) > LINE_LIMIT):
         return laid_out(wrapped, indent, trailing_comma=True)
     return wrapped
+
+
+def _with_callable(call: cst.Call, edit: WrapEdit, space: cst.BaseParenthesizableWhitespace) -> cst.Call:
+    first = cst.Arg(value=call.func)
+    if call.args:
+        between = space if isinstance(space, cst.ParenthesizedWhitespace) else cst.SimpleWhitespace(" ")
+        first = first.with_changes(comma=cst.Comma(whitespace_after=between))
+    return call.with_changes(func=cst.Name(edit.function), args=[first, *call.args])
 
 
 def _breaks_after(argument: cst.Arg) -> bool:

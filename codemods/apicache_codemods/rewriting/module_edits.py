@@ -42,7 +42,8 @@ class ModuleEdits:
         name = "cached_api_call" if subject.site.is_async else "cached_api_call_sync"
         function = self.imported(Import(RUNTIME, name))
         located = candidates.located(subject)
-        self.edits.calls.append(WrapEdit(located.call, function, subject.site.column + _tail(subject)))
+        first = min((value.col_offset for value in subject.arguments.values()), default=0)
+        self.edits.calls.append(WrapEdit(located.call, function, subject.site.column + _tail(subject), first))
 
     def operate(
         self,

@@ -21,7 +21,13 @@ _POLLING_NAME = re.compile(
     r"(?:^|_)(?:poll|polls|polling|wait|ping|health|healthy|healthcheck|heartbeat|alive|ready|status|refresh|reload)(?:_|$)"
 )
 _ACTING_NAME = re.compile(
-    r"_*(?:send|notify|publish|push|post|trigger|create|delete|remove|update|submit|register|subscribe|unsubscribe|upload)(?:_|$)"
+    r"_*(?:send|notify|publish|push|post|trigger|create|add|insert|delete|remove|update|set|write|submit|register|subscribe"
+    r"|unsubscribe|upload|turn|toggle|press|lock|unlock|start|stop|restart|reset|enable|disable|activate|deactivate|play|pause)"
+    r"(?:_|$)"
+)
+_ACTING_PATH = re.compile(
+    r"/(?:send|notify|publish|trigger|create|delete|remove|update|set|submit|unsubscribe|subscribe|confirm|toggle|restart"
+    r"|reboot|shutdown|start|stop|activate|deactivate|webhooks?)(?:/|$)"
 )
 _OF_THE_CONNECTION = frozenset(
     {
@@ -169,9 +175,12 @@ def effect(subject: Subject) -> Verdict | None:
         user = subject.parents.get(called) if called is not None else None
     if isinstance(user, ast.Expr):
         return Verdict("M111", "unsafe", "its answer is not used, so it is made for its effect")
+    if subject.site.method not in {"GET", "HEAD"}:
+        return None
     name = subject.function.name if subject.function is not None else ""
-    if _ACTING_NAME.match(name) and subject.site.method in {"GET", "HEAD"}:
-        return Verdict("M111", "unsafe", f"{name} does something by way of {subject.site.method}")
+    endpoint = subject.site.endpoint or ""
+    if _ACTING_NAME.match(name) or _ACTING_PATH.search(endpoint):
+        return Verdict("M111", "unsafe", f"{name or endpoint} may do something by way of {subject.site.method}")
     return None
 
 

@@ -115,6 +115,8 @@ UNSAFE = {
         "async def f(x):\n    await aclient.get(URL)",
         "def send_sms(x): return requests.get(URL, params={'text': x}).text",
         "def _delete_item(x): return requests.get(URL, params={'id': x}).ok",
+        "def turn_on(x): return requests.get(URL, params={'on': 1}).ok",
+        "def f(x): return requests.get('https://api.example.com/things/toggle').ok",
         "def f(x):\n    requests.get(URL).raise_for_status()",
     ],
     "M112": [
@@ -176,6 +178,17 @@ def test_what_only_looks_like_it_is_rewritten(project, text):
     project.put({"a.py": HEAD + text + "\n"})
     (site,) = project.migrate().sites
     assert (site.decision, site.safety) == ("rewritten", "safe")
+
+
+def test_a_library_without_an_adapter_is_never_rewritten(project, monkeypatch):
+    from apicache_codemods.rewriting import library
+
+    monkeypatch.setattr(library.adapters, "known", lambda: frozenset({"httpx"}))
+    library.library_named.cache_clear()
+    project.put({"a.py": "import requests\n\ndef f(u):\n    return requests.get(u)\n"})
+    (site,) = project.plan().sites
+    assert (site.safety, site.code) == ("never", "M113")
+    library.library_named.cache_clear()
 
 
 @pytest.mark.parametrize(

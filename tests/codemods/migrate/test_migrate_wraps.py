@@ -67,6 +67,18 @@ PAIRS = {
             )
 
 
+        def packed(url):
+            return requests.get(
+                url, params={"a": 1}, timeout=10
+            )
+
+
+        def packed_but_long(url):
+            return requests.get(
+                url, params={"a-rather-long-name": 1, "another-rather-long-name": 1}, timeout=10
+            )
+
+
         def aligned(url):
             return requests.get(url,
                                 params={"a": 1})
@@ -86,6 +98,21 @@ PAIRS = {
                 requests.get,
                 url,  # where
                 params={"a": 1}
+            )
+
+
+        def packed(url):
+            return cached_api_call_sync(
+                requests.get, url, params={"a": 1}, timeout=10
+            )
+
+
+        def packed_but_long(url):
+            return cached_api_call_sync(
+                requests.get,
+                url,
+                params={"a-rather-long-name": 1, "another-rather-long-name": 1},
+                timeout=10,
             )
 
 

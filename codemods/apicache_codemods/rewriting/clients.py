@@ -16,7 +16,7 @@ from apicache_codemods.rewriting.names import Names, assignment_parts, only_bind
 from apicache_codemods.rewriting.operations_module import ClientUse
 from apicache_codemods.rewriting.rules_place import is_test_path
 from apicache_codemods.rewriting.subject import Subject
-from apicache_codemods.rewriting.terms import Openness, Term, code_of
+from apicache_codemods.rewriting.terms import Openness, Term, code_of, requires_environment
 from apicache_codemods.scopes import lookup
 
 _CLOSING = frozenset({"close", "aclose"})
@@ -58,7 +58,7 @@ class Clients:
         if holder == "with":
             return self._opened(subject)
         if holder == "expression":
-            made = self._per_event_loop(subject)
+            made = self._from_factory(subject)
             if made is not None:
                 return made
         written = ast.unparse(subject.resolved.client.expression)
@@ -192,8 +192,8 @@ class Clients:
         called = isinstance(parent, ast.Call) and parent.func is node
         return called and (".".join(path) in load_detectors()[library].calls or path[0] in _CLOSING)
 
-    def _per_event_loop(self, subject: Subject) -> Reach | None:
-        """A client that `per_event_loop` makes: `client()` in an operation that serves several modules."""
+    def _from_factory(self, subject: Subject) -> Reach | None:
+        """A client that a factory of the operations module gives: `client()`."""
         expression = subject.resolved.client.expression
         if not isinstance(expression, ast.Call) or not isinstance(expression.func, ast.Name):
             return None
@@ -202,7 +202,7 @@ class Clients:
         if term is None or term.openness is not Openness.CLOSED:
             return None
         library = subject.site.library
-        return Reach(ClientUse(("client", term.key), library, subject.path, name, term, per_event_loop=True))
+        return Reach(ClientUse(("client", term.key), library, subject.path, name, term, from_factory=True))
 
     def _opened(self, subject: Subject) -> Reach:
         client = subject.resolved.client
@@ -245,13 +245,13 @@ def _is_member(node: ast.AST, home: Home, stem: str) -> bool:
 
 
 def factory_term(module: Module, name: str, names: Names) -> Term | None:
-    """The constructor call behind `name = per_event_loop(httpx.AsyncClient)`; None for any other assignment."""
+    """The constructor behind `name = per_event_loop(AsyncClient)` or `name = cache(Client)`; None for anything else."""
     tree = names.trees.of(module)
     for statement in top_level_assignments(tree.module) if tree is not None else ():
         target, value = assignment_parts(statement)
         if target != name or not isinstance(value, cst.Call) or len(value.args) != 1:
             continue
-        if code_of(value.func).rpartition(".")[2] != "per_event_loop":
+        if code_of(value.func).rpartition(".")[2] not in {"per_event_loop", "cache"}:
             continue
         maker = value.args[0].value
         made = maker.body if isinstance(maker, cst.Lambda) else cst.Call(func=maker)
@@ -268,6 +268,16 @@ def span_in(module: Module, node: ast.expr) -> tuple[int, int, int, int]:
         last,
         module.column(last, node.end_col_offset or 0),
     )
+
+
+def may_fail(term: Term, library: str) -> bool:
+    """Whether building the client can fail for want of an environment variable.
+
+    It must then not be built while the operations module is imported: others import that too.
+    """
+    given = term.label[2] if len(term.label) > 2 else ()  # noqa: PLR2004 - ("call", name, keywords)
+    needed = library_named(library).environment.get("api_key")
+    return (needed is not None and "api_key" not in given) or requires_environment(term)  # type: ignore[operator] # as above
 
 
 def reads_environment(term: Term, library: str) -> bool:

@@ -43,7 +43,7 @@ class ExistingOperation:
         mine, its = self.definition.reach, candidate.reach
         if not candidate.subject.site.is_async or its.home is None:
             return True
-        return mine.use.per_event_loop or mine.home == its.home
+        return mine.use.from_factory or mine.home == its.home
 
 
 def operations_modules(project: Project) -> list[Module]:

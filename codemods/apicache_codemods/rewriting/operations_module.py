@@ -16,13 +16,14 @@ from apicache_codemods.rewriting.generalise import CallTerm, Generalisation, fre
 from apicache_codemods.rewriting.library import library_named
 from apicache_codemods.rewriting.placing import Import, with_imports
 from apicache_codemods.rewriting.render import render, replaced
-from apicache_codemods.rewriting.terms import Carried, Outside, Term, code_of
+from apicache_codemods.rewriting.terms import Carried, Outside, Term, code_of, requires_environment
 
 CACHE_NAME: Final = "api_cache"
 INDENT: Final = "    "
 _DOCSTRING: Final = '"""External API calls as cached operations, written by `apicache migrate` and yours to edit."""'
 _RUNTIME: Final = Import("apicache", "UnifiedAPICache")
 _PER_EVENT_LOOP: Final = Outside("apicache", "per_event_loop")
+_ONCE: Final = Outside("functools", "cache")
 _CALL: Final = "_the_call_"
 _CLIENT: Final = "_the_client_"
 
@@ -43,8 +44,8 @@ class ClientUse:
     """Whether the client is opened around the call by `with` or `async with`."""
     comments: tuple[str, ...] = ()
     """Comment lines above the client's assignment, which move with it."""
-    per_event_loop: bool = False
-    """Whether each event loop needs a client of its own: the operation serves modules whose clients were distinct."""
+    from_factory: bool = False
+    """Whether a function gives the client: one for each event loop, or one that is built on its first use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,12 @@ class OperationsModule:
         return name
 
     def carried(self, meaning: Carried) -> str:
-        """The name of a value that a site's module assigns once, assigned here when it was not."""
+        """The expression for a value that a site's module assigns once, assigned here when it was not.
+
+        What fails without an environment variable is not assigned: modules that never read it import this one too.
+        """
+        if requires_environment(meaning.term):
+            return code_of(render(meaning.term, {}, self))
         return self.assigned(meaning.name, meaning.term, ())
 
     def assigned(self, wanted: str, term: Term, comments: Iterable[str]) -> str:
@@ -126,14 +132,17 @@ class OperationsModule:
         self.assignments.append("".join(f"{comment}\n" for comment in comments) + f"{name} = {code}\n")
         return name
 
-    def factory(self, wanted: str, term: Term) -> str:
-        """The name of the function that gives the running event loop's client, whose constructor is `term`."""
+    def factory(self, wanted: str, term: Term, is_async: bool) -> str:  # noqa: FBT001 - which library function makes it
+        """The name of the function that gives the client whose constructor is `term`, built on first use.
+
+        An async client is the running event loop's own.
+        """
         known = self.factories.get(term.key)
         if known is not None:
             return known
         made = cst.ensure_type(render(term, {}, self), cst.Call)
         maker = code_of(made) if made.args else code_of(made.func)
-        wrapper = self.imported(_PER_EVENT_LOOP)
+        wrapper = self.imported(_PER_EVENT_LOOP if is_async else _ONCE)
         name = free_name(wanted, self.taken)
         self.taken.add(name)
         self.factories[term.key] = name
@@ -179,8 +188,8 @@ class OperationsModule:
         placed: dict[str, cst.BaseExpression] = {}
         if client.constructor is None:
             holder = self.imported(Outside(client.library))
-        elif client.per_event_loop:
-            holder = f"{self.factory(client.name, client.constructor)}()"
+        elif client.from_factory:
+            holder = f"{self.factory(client.name, client.constructor, definition.is_async)}()"
         elif client.entered:
             holder = client.name
             placed[_CLIENT] = render(client.constructor, {}, self)

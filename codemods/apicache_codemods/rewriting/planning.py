@@ -16,10 +16,11 @@ from apicache_codemods.project import Module
 from apicache_codemods.rewriting.assembling import Assembly
 from apicache_codemods.rewriting.candidates import Candidate, Candidates, Cluster, llm_kind
 from apicache_codemods.rewriting.choosing import Choice, Chooser, Joined, StyleChoice, Unit
-from apicache_codemods.rewriting.clients import Clients, Home
+from apicache_codemods.rewriting.clients import Clients, Home, may_fail
 from apicache_codemods.rewriting.deciding import decisions
 from apicache_codemods.rewriting.dependencies import imported_by
 from apicache_codemods.rewriting.existing import ExistingOperation, operations_modules, operations_of
+from apicache_codemods.rewriting.generalise import MismatchError
 from apicache_codemods.rewriting.layout import Layout
 from apicache_codemods.rewriting.mentions import Mentions
 from apicache_codemods.rewriting.names import Names, Trees
@@ -88,9 +89,17 @@ class Planner:
     def _uneditable(self) -> dict[str, Verdict]:
         trees = self.names.trees
         for subject, verdict in self.verdicts.items():
-            if verdict is None:
-                trees.of(subject.module)
+            if verdict is None and trees.of(subject.module) is not None:
+                self.verdicts[subject] = self._unlocated(subject)
         return {path: Verdict("M120", "never", reason) for path, reason in trees.failures.items()}
+
+    def _unlocated(self, subject: Subject) -> Verdict | None:
+        """Python 3.11 does not know where exactly an expression inside an f-string stands."""
+        try:
+            self.candidates.located(subject)
+        except MismatchError as error:
+            return Verdict("M120", "unsafe", str(error))
+        return None
 
     def attempt(self, refused: Mapping[str, Verdict]) -> Attempt:
         """Plan everything but the refused files."""
@@ -201,7 +210,7 @@ class _Work:
         definition = Definition(
             wanted_name=wanted,
             endpoint=site.endpoint or "",
-            client=replace(first.reach.use, per_event_loop=self._needs_factory(first, operations)),
+            client=replace(first.reach.use, from_factory=self._needs_factory(first, operations)),
             call=first.call,
             generalisation=found.generalisation,
             is_async=site.is_async,
@@ -216,9 +225,16 @@ class _Work:
             self._operate(member, operations, name, arguments, returns_json=found.returns_json)
 
     def _needs_factory(self, candidate: Candidate, operations: OperationsModule) -> bool:
-        """Whether the operation replaces distinct async clients, each of which lived in an event loop of its own."""
+        """Whether a function has to give the client.
+
+        It replaces distinct async clients, each of which lived in an event loop of its own; or building it can fail.
+        """
         constructor = candidate.reach.use.constructor
-        if not candidate.subject.site.is_async or candidate.reach.home is None or constructor is None:
+        if candidate.reach.home is None or constructor is None:
+            return False
+        if may_fail(constructor, candidate.subject.site.library):
+            return True
+        if not candidate.subject.site.is_async:
             return False
         return len(self.homes[operations.path, constructor.key]) > 1 or constructor.key in operations.factories
 

@@ -20,7 +20,7 @@ class NameTable(Protocol):
         """The expression for a module or a member of one."""
 
     def carried(self, meaning: Carried) -> str:
-        """The name of a value that was assigned once in a site's module."""
+        """The expression for a value that was assigned once in a site's module."""
 
 
 def render(term: Term, holes: Mapping[int, str], names: NameTable) -> cst.BaseExpression:
@@ -31,7 +31,7 @@ def render(term: Term, holes: Mapping[int, str], names: NameTable) -> cst.BaseEx
     if isinstance(term.meaning, Outside):
         return cst.parse_expression(names.imported(term.meaning))
     if isinstance(term.meaning, Carried):
-        return cst.Name(names.carried(term.meaning))
+        return cst.parse_expression(names.carried(term.meaning))
     if term.folded:
         return _rebuilt_string(term, holes, names)
     if isinstance(term.meaning, Literal):

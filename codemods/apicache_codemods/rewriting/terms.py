@@ -348,3 +348,8 @@ def _shape(part: cst.FormattedStringExpression) -> Shape | None:
     if len(texts) != len(part.format_spec or ()):
         return None
     return (part.conversion, "".join(texts))
+
+
+def requires_environment(term: Term) -> bool:
+    """Whether evaluating a term fails when an environment variable is not set: `os.environ["NAME"]`."""
+    return any(part.label[0] == "environ" for part in term.walk())

@@ -243,3 +243,18 @@ def test_sites_of_an_operations_module_that_would_not_compile_are_left_alone(pro
     plan = project.plan()
     assert [(site.decision, site.code) for site in plan.sites] == [("skipped", "M120")]
     assert not plan.changes
+
+
+def test_a_call_that_python_cannot_place_is_left_alone_or_rewritten_but_never_breaks_the_rest(project):
+    text = """
+    import requests
+
+    def f(u):
+        a = requests.get(u).text
+        return f"{a:>10} {requests.get(u).text} {
+            requests.get(u + 'x').text}"
+    """
+    project.put({"a.py": text.replace("{\n            requests", "{requests")})
+    sites = project.migrate().sites
+    assert sites[0].decision == "rewritten"
+    assert {site.code for site in sites[1:]} <= {"M003", "M120"}

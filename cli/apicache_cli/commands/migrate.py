@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -42,7 +43,9 @@ def command(
     """
     if apply and check:
         raise InputError("both --write and --check were given; give --check to look, --write to change")
-    migration = plan(paths or [Path()], Path.cwd(), style=style, operations_module=operations_module)
+    console = output.stderr()
+    with console.status("reading and rewriting") if console.is_terminal else nullcontext():
+        migration = plan(paths or [Path()], Path.cwd(), style=style, operations_module=operations_module)
     if apply:
         write(migration)
     if format == "json":

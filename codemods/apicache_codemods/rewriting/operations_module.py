@@ -117,7 +117,9 @@ class OperationsModule:
         What fails without an environment variable is not assigned: modules that never read it import this one too.
         """
         if requires_environment(meaning.term):
-            return code_of(render(meaning.term, {}, self))
+            code = code_of(render(meaning.term, {}, self))
+            # It may come to stand in an f-string, most of which are written with double quotes.
+            return code if "'" in code else code.replace('"', "'")
         return self.assigned(meaning.name, meaning.term, ())
 
     def assigned(self, wanted: str, term: Term, comments: Iterable[str]) -> str:

@@ -70,7 +70,7 @@ PAIRS = {
         )
         def completion(message):
             \"\"\"POST api.openai.com/v1/chat/completions, for site.reply.\"\"\"
-            return client.chat.completions.create(
+            return client().chat.completions.create(
                 model="m",
                 messages=[{"role": "user", "content": message}],
             )
@@ -241,9 +241,6 @@ PAIRS = {
             )
         """,
         """
-        KEY = os.environ["LLM_KEY"]
-
-
         @api_cache.operation(
             "completion",
             ttl="1h",
@@ -254,7 +251,7 @@ PAIRS = {
             \"\"\"POST api.openai.com/v1/chat/completions, for site.ask.\"\"\"
             return requests.post(
                 "https://api.openai.com/v1/chat/completions",
-                headers={"Authorization": f"Bearer {KEY}"},
+                headers={"Authorization": f"Bearer {os.environ['LLM_KEY']}"},
                 json={"model": os.getenv("MODEL", "m"), "prompt": prompt, "headers": headers},
             )
         """,

@@ -217,6 +217,8 @@ class Clients:
         source = binding.source
         if not isinstance(source, Entered) or source.value is not client.constructed:
             raise MismatchError(f"its client {name!r} is not opened where it is built")
+        if _repeated(subject, statement):
+            raise MismatchError(f"its client {name!r} is opened once for many calls")
         if statement not in subject.within_function or len(statement.items) != 1:
             raise MismatchError(f"its client {name!r} is opened together with something else")
         term = self._constructor_term(subject)
@@ -235,6 +237,15 @@ class Clients:
         if located is None:
             raise MismatchError("its client's constructor is not found")
         return self._names.at_site(subject).term(located.call, "client")
+
+
+_REPEATING = (ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.Lambda)
+
+
+def _repeated(subject: Subject, statement: ast.AST) -> bool:
+    """Whether the call stands in a loop inside the `with`: an operation would open a client each time round."""
+    inside = set(ast.walk(statement))
+    return any(isinstance(node, _REPEATING) and node in inside for node in subject.within_function)
 
 
 def _is_member(node: ast.AST, home: Home, stem: str) -> bool:

@@ -27,6 +27,7 @@ from apicache_codemods.rewriting.names import Names, Trees
 from apicache_codemods.rewriting.operations_module import Definition, OperationsModule
 from apicache_codemods.rewriting.rules import judge
 from apicache_codemods.rewriting.rules_place import polled_functions
+from apicache_codemods.rewriting.rules_written import with_written
 from apicache_codemods.rewriting.subject import Subject
 from apicache_codemods.rewriting.terms import Term
 from apicache_codemods.rewriting.verdicts import SiteDecision, Verdict
@@ -74,7 +75,7 @@ class Planner:
         subjects = [self._subject(each) for each in analysis.sites]
         self.subjects = [subject for subject in subjects if subject.site.path in reported]
         polled = polled_functions(analysis.modules.values())
-        self.verdicts = {subject: judge(subject, polled) for subject in self.subjects}
+        self.verdicts = with_written({subject: judge(subject, polled) for subject in self.subjects})
         self.uneditable = self._uneditable()
         found = operations_modules(analysis.resolver.project)
         self.operations_modules = [module for module in found if self.names.trees.of(module) is not None]

@@ -56,5 +56,6 @@ MEANINGS: Final = {
     "M118": "the file is generated",
     "M119": "the asked-for style is not possible",
     "M120": "the file could not be edited faithfully",
+    "M121": "the project changes what the call reads",
 }
 """Every code and what it stands for."""

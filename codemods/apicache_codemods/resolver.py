@@ -52,14 +52,8 @@ from apicache_codemods.values import (
 
 _DEEPEST = 40  # chains in real code stay under ten; each level takes a handful of Python's stack frames
 _MOST = 12  # alternatives kept of one expression
-_SAME = {
-    "contextlib.closing",
-    "contextlib.aclosing",
-    "copy.copy",
-    "copy.deepcopy",
-    "apicache.per_event_loop",
-    "functools.cache",
-}
+_COPIES = {"contextlib.closing", "contextlib.aclosing", "copy.copy", "copy.deepcopy"}
+_SAME = {*_COPIES, "apicache.per_event_loop", "functools.cache"}
 _ENTERING = {"enter_context", "enter_async_context"}
 _FROM_CLASS = {"__new__", "__init_subclass__", "__class_getitem__"}
 

@@ -84,9 +84,9 @@ def _print_patch(patch: bytes) -> None:
 
 
 def _reasons(migration: MigrationPlan) -> Iterator[Text]:
-    """A line for each call left as it is, and for each file that was not read."""
+    """A line for each call left as it is or only wrapped for want of an operation, and for each file not read."""
     for site in migration.sites:
-        if site.decision == "skipped":
+        if site.decision == "skipped" or site.code == "M004":
             yield Text(f"{site.path}:{site.line}: {site.code} {site.reason}")
     for skipped in migration.skipped_files:
         if skipped.reason != "empty":

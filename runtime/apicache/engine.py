@@ -242,7 +242,7 @@ class Engine:
         try:
             with loading(flight):
                 outcome = self._near(plan) or self._far(plan) or self._load_sync(plan)
-        except Exception as error:
+        except Exception as error:  # every waiter raises what this caller raises
             outcome = error
             raise
         finally:

@@ -40,6 +40,17 @@ def against(upstream: Upstream, program: str) -> str:
     return re.sub(r"https://api\.(openai|example)\.com", upstream.url, program)
 
 
+def run_example(upstream: Upstream, folder: Path, program: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", against(upstream, program)],
+        cwd=folder,
+        env=environment(upstream, folder),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def environment(upstream: Upstream, folder: Path) -> dict[str, str]:
     return {
         **os.environ,
@@ -73,14 +84,7 @@ def test_the_commands_run_in_the_order_they_stand_in(upstream: Upstream, tmp_pat
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
 def test_each_python_example_runs(upstream: Upstream, tmp_path: Path, program: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", against(upstream, program)],
-        cwd=tmp_path,
-        env=environment(upstream, tmp_path),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_example(upstream, tmp_path, program)
     assert done.returncode == 0, done.stderr
     assert done.stdout
     assert done.stderr == ""
@@ -89,14 +93,8 @@ def test_each_python_example_runs(upstream: Upstream, tmp_path: Path, program: s
 def test_the_operation_examples_second_answer_is_a_hit(upstream: Upstream, tmp_path: Path) -> None:
     program = next(text for text in PROGRAMS if 'operation("completion"' in text)
     before = upstream.requests_served()
-    done = subprocess.run(
-        [sys.executable, "-c", against(upstream, program)],
-        cwd=tmp_path,
-        env=environment(upstream, tmp_path),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = run_example(upstream, tmp_path, program)
+    assert done.returncode == 0, done.stderr
     assert upstream.requests_served() - before == 1
     assert done.stdout.splitlines()[-1] == "1"
 

@@ -58,7 +58,7 @@ def _replace(target: Path, content: bytes, mode: int | None) -> None:
             os.fsync(stream.fileno())
         Path(temporary).chmod(mode & 0o7777 if mode is not None else 0o666 & ~_umask())
         Path(temporary).replace(target)
-    except BaseException:
+    except BaseException:  # an interrupt too: no half-written file may stay behind; it is raised on
         with suppress(OSError):
             Path(temporary).unlink()
         raise

@@ -20,6 +20,7 @@ test: $(READY)
 	$(BIN)/python -m pytest -n auto
 
 bench-peers: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group peers
 	$(BIN)/python tests/figures/measure.py
 
 lint: $(READY)

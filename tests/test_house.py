@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 SOURCE_ROOTS = ("runtime", "codemods", "scenarios", "cli")
 FOLDERS_OF_PARTS = (
     "apicache.adapters",
+    "apicache.integrations",
     "apicache.tiers",
     "apicache_codemods.detectors",
     "apicache_scenarios.executors",
@@ -49,9 +50,17 @@ def test_an_adapter_file_is_found_by_its_name(tmp_path: Path) -> None:
 
 
 def test_a_tier_file_is_found_by_its_name(tmp_path: Path) -> None:
-    (tmp_path / "attic.py").write_text("def build(directory):\n    return ('attic', directory.name)\n")
-    code = "import pathlib; print(sorted(package.known()), package.build('attic', pathlib.Path('/x/y')))"
-    assert run_with_part("apicache.tiers", tmp_path, code) == "['attic', 'disk', 'memory'] ('attic', 'y')\n"
+    (tmp_path / "attic.py").write_text(
+        "import msgspec\nclass Options(msgspec.Struct):\n    shelves: int = 3\n"
+        "def build(place):\n    return ('attic', place.directory.name, place.options)\n"
+    )
+    code = (
+        "import pathlib; from apicache.tier import TierPlace; place = TierPlace(directory=pathlib.Path('/x/y'))\n"
+        "print(sorted(package.known()), package.build('attic', place))"
+    )
+    assert run_with_part("apicache.tiers", tmp_path, code) == (
+        "['attic', 'disk', 'memory', 'redis'] ('attic', 'y', {})\n"
+    )
 
 
 def test_a_command_file_is_found_by_its_name(tmp_path: Path) -> None:

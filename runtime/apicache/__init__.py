@@ -11,8 +11,10 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> Any:
-        import importlib  # noqa: PLC0415 - with the runtime
+        import importlib.util  # noqa: PLC0415 - with the runtime
 
+        if importlib.util.find_spec(f"{__name__}.{name}") is not None:  # `from apicache import adapters`
+            raise AttributeError(name)
         process_wide = importlib.import_module("apicache.process_wide")
         if name not in process_wide.__all__ and name != "__all__":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

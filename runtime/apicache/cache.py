@@ -1,21 +1,43 @@
 """`UnifiedAPICache`: the process-wide cache, and isolated ones for tests and tools."""
 
+import contextlib
+import functools
+import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypedDict, Unpack, final
 
+from apicache.bound import BoundOperation
 from apicache.clock import Clock, SystemClock
 from apicache.engine import Engine
-from apicache.errors import InputError
-from apicache.modes import MODES, Mode
+from apicache.errors import InputError, did_you_mean
+from apicache.hooks import EventKind, Hook
+from apicache.markers import Scope
+from apicache.modes import Switch
 from apicache.operations import Operation, OperationTable
+from apicache.planning import Plan
+from apicache.policy import PolicyOptions, checked
+from apicache.resources import Setup
 from apicache.surface import CallSurface
 from apicache.tier import Tier
 from apicache.warming import OnOutcome, WarmOutcome, warm
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+class Concerned(TypedDict, total=False):
+    """What an invalidation concerns."""
+
+    key: str
+    tags: Sequence[str]
+    prefix: str
+    operation: str
+    everything: bool
+
+
+_KEY: Final = re.compile("[0-9a-f]{64}")
 
 
 def _defaults() -> ModuleType:
@@ -40,9 +62,7 @@ class UnifiedAPICache(CallSurface):
         """The process-wide instance."""
         with cls._building:
             if cls._process_wide is None:
-                cls._process_wide = cls._new(
-                    lambda: _defaults().project_tiers(), lambda: _defaults().mode(), SystemClock()
-                )
+                cls._process_wide = cls._new(lambda: _defaults().project_setup(), SystemClock())
             return cls._process_wide
 
     @classmethod
@@ -52,17 +72,26 @@ class UnifiedAPICache(CallSurface):
         tiers: Sequence[Tier] | None = None,
         directory: "Path | str | None" = None,
         clock: Clock | None = None,
-        mode: Mode = "on",
+        mode: str = "on",
+        policy: PolicyOptions | None = None,
+        hooks: Sequence[Hook] = (),
+        allow_modules: Sequence[str] = (),
+        tier_timeout: float = 0.25,
+        usage_log: bool = False,
     ) -> "UnifiedAPICache":
         """An isolated cache.
 
         It has the given tiers, from nearest to farthest; or memory and a disk tier in `directory`; or memory alone.
-        Raises InputError when both `tiers` and `directory` are given, or for a mode that is not known.
+        `mode` is `off`, `observe`, `shadow`, `on`, or a percentage of the keys; `policy` lies under each operation's
+        own; `tier_timeout` is in seconds; `usage_log` needs a directory. Raises InputError for what does not fit.
         """
-        if mode not in MODES:
-            raise InputError(f"mode {mode!r} is not known; known: {', '.join(MODES)}")
         if tiers is not None and directory is not None:
             raise InputError("both tiers and directory were given; a directory belongs to the default disk tier")
+        if usage_log and directory is None:
+            raise InputError("usage_log needs a directory to lie in; give directory=...")
+        options: dict[str, Any] = dict(policy or {})
+        checked(options)
+        switch = Switch.parse(mode)
 
         def build_tiers() -> Sequence[Tier]:
             if tiers is not None:
@@ -71,17 +100,44 @@ class UnifiedAPICache(CallSurface):
             built: Sequence[Tier] = defaults.memory_alone() if directory is None else defaults.tiers_in(directory)
             return built
 
-        return cls._new(build_tiers, lambda: mode, clock or SystemClock())
+        setup = Setup(
+            build_tiers=build_tiers,
+            switch=switch,
+            global_options=options,
+            allow_modules=tuple(allow_modules),
+            timeout=tier_timeout,
+            build_usage_log=(lambda: _defaults().usage_log_in(directory)) if usage_log else None,
+        )
+        cache = cls._new(lambda: setup, clock or SystemClock())
+        for hook in hooks:
+            cache.add_hook(hook)
+        return cache
 
     @classmethod
-    def _new(
-        cls, build_tiers: Callable[[], Sequence[Tier]], find_mode: Callable[[], Mode], clock: Clock
-    ) -> "UnifiedAPICache":
+    def _new(cls, find_setup: Callable[[], Setup], clock: Clock) -> "UnifiedAPICache":
         cache = super().__new__(cls)
-        cache._engine = Engine(build_tiers, find_mode, clock)
+        cache._engine = Engine(find_setup, clock)
         cache._operations = OperationTable()
         cache._operation, cache._options = None, {}
+        cache._bound, cache._policies = {}, {}
         return cache
+
+    @contextlib.contextmanager
+    def isolated(self, *, clock: Clock | None = None) -> Iterator["UnifiedAPICache"]:
+        """This cache, for the length of a test: on, empty, in memory alone, on that clock; then as it was."""
+        before = self._engine
+        setup = Setup(build_tiers=lambda: _defaults().memory_alone())
+        self._engine = Engine(lambda: setup, clock or SystemClock())
+        try:
+            yield self
+        finally:
+            self._engine.close()
+            self._engine = before
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that it goes by."""
+        return self._engine.clock
 
     @property
     def operations(self) -> Mapping[str, Operation]:
@@ -89,9 +145,81 @@ class UnifiedAPICache(CallSurface):
         return self._operations
 
     @property
-    def mode(self) -> Mode:
-        """`on`, or `off` when every call goes straight through."""
-        return self._engine.mode
+    def mode(self) -> str:
+        """`on`, `off`, `observe`, `shadow`, or the percentage of the keys that it is on for."""
+        return str(self._engine.switch)
+
+    def add_hook(self, hook: Hook, kinds: Sequence[EventKind] | None = None) -> Callable[[], None]:
+        """Have `hook` called with a `CacheEvent` for what happens, or for those kinds; gives a function that ends it.
+
+        It runs in the thread of the call; what it raises is logged once. Raises InputError for an async function or an
+        unknown kind.
+        """
+        return self._engine.hooks.add(hook, kinds)
+
+    async def cached_api_calls(
+        self, calls: Sequence[Mapping[str, Any]], *, concurrency: int = 16, return_exceptions: bool = False
+    ) -> list[Any]:
+        """Answers to many calls (`{"operation": ..., **parameters}`), in their order.
+
+        What the tiers have is read at once; the rest is loaded, at most `concurrency` at a time. The first exception is
+        raised when all have ended, or each stands in its call's place with `return_exceptions`. Raises InputError,
+        before any call, for an unknown operation.
+        """
+        answers: list[Any] = []
+        plans: list[tuple[int, Plan]] = []
+        for position, call in enumerate(calls):
+            found = self._look_up_entry(position, dict(call))
+            answers.append(found)
+            if type(found) is Plan:
+                plans.append((position, found))
+        if plans:
+            loaded = await self._engine.answer_many([plan for _, plan in plans], concurrency)
+            for (position, _), answer in zip(plans, loaded, strict=True):
+                if isinstance(answer, BaseException):
+                    if not return_exceptions:
+                        raise answer
+                    answers[position] = answer
+                else:
+                    answers[position] = answer.value
+        return answers
+
+    def key_of(self, *, operation: str, **parameters: Any) -> str:
+        """The key of an operation's call, 64 hexadecimal digits; raises InputError when it has none."""
+        plan = self.plan_of(operation=operation, **parameters)
+        if plan.key is None:
+            raise InputError(f"a call of {operation!r} with these parameters has no key: {plan.bypass}")
+        return plan.key.hex()
+
+    def plan_of(self, *, operation: str, **parameters: Any) -> Plan:
+        """What an operation's call would be: its policy, and its key or the reason why it has none (`bypass`)."""
+        plan = self._bound_operation(operation).plan(parameters)
+        plan.identify()
+        return plan
+
+    async def invalidate(self, **concerned: Unpack[Concerned]) -> None:
+        """Forget entries: they are not served again, and what was loading when it was called is not kept either.
+
+        By `key` (hexadecimal digits), `tags`, `prefix` or `operation` (names), or `everything=True`; several are
+        several. Other processes follow. Raises InputError when nothing was named.
+        """
+        await self._engine.off_loop(functools.partial(self.invalidate_sync, **concerned))
+
+    async def expire(self, **concerned: Unpack[Concerned]) -> None:
+        """As `invalidate`, but soft: entries are stale, and still served when loading fails within their grace."""
+        await self._engine.off_loop(functools.partial(self.expire_sync, **concerned))
+
+    def invalidate_sync(self, **concerned: Unpack[Concerned]) -> None:
+        """As `invalidate`, for sync code."""
+        places = _places(concerned)
+        self._engine.invalidate(places, hard=True)
+        keys = [bytes.fromhex(value) for scope, value in places if scope == "key"]
+        if keys:
+            self._engine.tiers.forget(keys)
+
+    def expire_sync(self, **concerned: Unpack[Concerned]) -> None:
+        """As `expire`, for sync code."""
+        self._engine.invalidate(_places(concerned), hard=False)
 
     async def warm_cache(
         self,
@@ -108,26 +236,81 @@ class UnifiedAPICache(CallSurface):
         plans = [self._plan_entry(position, dict(entry)) for position, entry in enumerate(entries)]
         return await warm(self._engine, plans, concurrency, on_outcome)
 
+    def _look_up_entry(self, position: int, entry: dict[str, Any]) -> Any:
+        return self._from_entry(position, entry, BoundOperation.answer)
+
     def _plan_entry(self, position: int, entry: dict[str, Any]) -> Any:
+        return self._from_entry(position, entry, BoundOperation.plan)
+
+    def _from_entry(
+        self, position: int, entry: dict[str, Any], take: Callable[[BoundOperation, dict[str, Any]], Any]
+    ) -> Any:
         if "operation" not in entry:
             raise InputError(f"entry {position} names no operation; write {{'operation': ..., ...}}")
         try:
-            return self._plan(None, (), entry)
+            return take(self._bound_operation(entry.pop("operation")), entry)
         except TypeError as error:
             raise InputError(f"entry {position}: {error}") from None
 
     def get_stats(self) -> dict[str, Any]:
         """What the cache did since it was built.
 
-        `cache_hits`, `cache_misses`, `hit_rate` (0 to 1), `coalesced`, `bypassed`, `stored`, `not_stored`, `errors` (of
-        tiers), `tier_hits`, `latency_saved_seconds`, `cost_saved` (US dollars), and per operation under `operations`.
+        `cache_hits`, `cache_misses`, `hit_rate` (0 to 1), `coalesced`, `stale`, `early_refreshes`, `bypassed`,
+        `stored`, `not_stored`, `errors` (of tiers), `tier_hits`, `evictions`, `latency_saved_seconds`, `cost_saved`
+        (US dollars), `bytes` in memory; over the last minutes under `windows`, all of it also under `operations`.
         """
-        return {"mode": self.mode, **self._engine.statistics.as_dict()}
+        return self._engine.stats()
+
+    def flush(self, seconds: float = 5.0) -> bool:
+        """Wait until refreshes have ended and all is written to every tier, at most so long; whether it is."""
+        return self._engine.flush(seconds)
 
     def clear(self) -> None:
         """Forget every entry in every tier."""
+        self.invalidate_sync(everything=True)
         self._engine.tiers.clear()
 
     def close(self) -> None:
-        """Release what the tiers hold open; the next call opens it again."""
-        self._engine.tiers.close()
+        """Write what waits and release what the tiers hold open; the next call opens it again."""
+        self._engine.close()
+
+
+def _places(concerned: Concerned) -> list[tuple[Scope, str]]:
+    unknown = concerned.keys() - Concerned.__annotations__.keys()
+    if unknown:
+        name = min(unknown)
+        raise InputError(f"{name!r} names nothing to invalidate; {did_you_mean(name, Concerned.__annotations__)}")
+    places: list[tuple[Scope, str]] = []
+    if concerned.get("everything"):
+        places.append(("all", ""))
+    places += [("tag", tag) for tag in _texts(concerned.get("tags", ()))]
+    if concerned.get("operation"):
+        places.append(("operation", _text("operation", concerned["operation"])))
+    if concerned.get("prefix"):
+        places.append(("prefix", _text("prefix", concerned["prefix"])))
+    key = concerned.get("key")
+    if key:
+        if not _KEY.fullmatch(_text("key", key)):
+            raise InputError(f"key={key!r} is not a key; give its 64 hexadecimal digits, as key_of returns them")
+        places.append(("key", key))
+    if not places:
+        raise InputError("nothing was named; give key=, tags=, prefix=, operation= or everything=True")
+    return places
+
+
+def _text(name: str, given: object) -> str:
+    if not isinstance(given, str):
+        raise InputError(f"{name}={given!r} is a {type(given).__name__}; give one text")
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{name}={given!r} has a lone surrogate; give a text that UTF-8 can encode") from None
+    return given
+
+
+def _texts(tags: object) -> tuple[str, ...]:
+    if isinstance(tags, str):
+        raise InputError(f"tags={tags!r} is one text; give a list of them")
+    if not isinstance(tags, Iterable):
+        raise InputError(f"tags={tags!r} is a {type(tags).__name__}; give a list of texts")
+    return tuple(_text("a tag", tag) for tag in tags)

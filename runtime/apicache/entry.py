@@ -1,17 +1,15 @@
-"""Entries, their envelope, and the one decision about them."""
+"""Entries and the one decision about them."""
 
 import enum
-import zlib
-from typing import Final
+import math
 
 import msgspec
 
-PLAIN_CODEC: Final = "value"
+PLAIN_CODEC = "value"
 """The codec name of values that are no client library's response."""
 
-_MAGIC: Final = b"apic\x01"
-"""File mark and format number; a change of the body's fields raises the number, older entries are then misses."""
-_HEADER_LENGTH: Final = len(_MAGIC) + 12
+NEVER = -math.inf
+"""The time of an invalidation that did not happen."""
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -21,42 +19,58 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     codec: str
     payload: bytes
     created: float
+    """When its load began: an invalidation at or after that moment applies to it."""
+    fresh_until: float
     expires: float
-    cost: float
-    compute_seconds: float
+    """When it is forgotten: `fresh_until` and, past that, as long as it may be served stale or revalidated."""
+    cost: float = 0.0
+    """US dollars that the load cost."""
+    compute_seconds: float = 0.0
+    """How long the load took."""
+    tags: tuple[str, ...] = ()
+    validators: tuple[tuple[str, str], ...] = ()
+    """What a client library's adapter needs to revalidate it: `(("etag", ...), ("last-modified", ...))`."""
+    must_revalidate: bool = False
+    """True when the response forbids serving it stale (RFC 9111 section 5.2.2.2)."""
+    may_compress: bool = True
+    """Whether a tier outside the process may compress it."""
 
 
-class Freshness(enum.Enum):
+class Verdict(enum.Enum):
     """What an entry is worth at a moment."""
 
     FRESH = "fresh"
+    EARLY = "early"
+    """Fresh, and worth refreshing already (XFetch)."""
+    STALE = "stale"
+    """Past its ttl: to be served only as its policy allows, or to be revalidated."""
     EXPIRED = "expired"
+    """Expired by `expire()`: served only when loading fails or takes too long, within its grace."""
+    GONE = "gone"
+    """Not to be served at all."""
 
 
-def decide(entry: Entry, now: float) -> Freshness:
-    """Whether `entry` may be served at `now`; an entry is expired at its very expiry time."""
-    return Freshness.FRESH if now < entry.expires else Freshness.EXPIRED
+def decide(
+    entry: Entry, now: float, *, gone_at: float = NEVER, stale_at: float = NEVER, max_age: float = math.inf
+) -> Verdict:
+    """What `entry` is worth at `now`.
+
+    `gone_at` and `stale_at` are the latest hard and soft invalidations that concern it; `max_age` is the caller's own
+    ttl in seconds. An entry is no longer fresh at its very `fresh_until`, and gone at its very expiry.
+    """
+    if entry.created <= gone_at or now >= entry.expires:
+        return Verdict.GONE
+    if entry.created <= stale_at:
+        return Verdict.EXPIRED
+    if now >= entry.fresh_until or now >= entry.created + max_age:
+        return Verdict.STALE
+    return Verdict.FRESH
 
 
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Entry)
+def is_due_early(entry: Entry, now: float, beta: float, draw: float) -> bool:
+    """Whether a fresh entry is to be refreshed before it ends; `draw` is uniform in [0, 1).
 
-
-def seal(entry: Entry) -> bytes:
-    """The envelope: mark, CRC-32 and length of the body, then the body as msgpack."""
-    body = _encoder.encode(entry)
-    return b"".join((_MAGIC, zlib.crc32(body).to_bytes(4, "big"), len(body).to_bytes(8, "big"), body))
-
-
-def unseal(data: bytes) -> Entry | None:
-    """The entry in an envelope; None for anything damaged, cut short or of another format."""
-    if not data.startswith(_MAGIC) or len(data) < _HEADER_LENGTH:
-        return None
-    checksum, length = data[len(_MAGIC) : len(_MAGIC) + 4], data[len(_MAGIC) + 4 : _HEADER_LENGTH]
-    body = data[_HEADER_LENGTH:]
-    if len(body) != int.from_bytes(length, "big") or zlib.crc32(body) != int.from_bytes(checksum, "big"):
-        return None
-    try:
-        return _decoder.decode(body)
-    except msgspec.MsgspecError:
-        return None
+    XFetch (Vattani, Chierichetti, Lowenstein: "Optimal Probabilistic Cache Stampede Prevention", VLDB 2015): refresh
+    when `-compute_seconds * beta * ln(1 - draw)` reaches the ttl that is left.
+    """
+    return -entry.compute_seconds * beta * math.log1p(-draw) >= entry.fresh_until - now

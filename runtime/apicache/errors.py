@@ -23,6 +23,10 @@ class UnstorableError(ApicacheError):
     """A result that cannot be stored and replayed faithfully."""
 
 
+class LoadTimeoutError(ApicacheError, TimeoutError):
+    """A load that took longer than its policy's `hard_timeout`, with no entry that could be served in its place."""
+
+
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """A phrase for an error message: the close names, else the known ones; empty when there are none."""
     import difflib  # noqa: PLC0415 - for error messages only; `import apicache` does not pay for it

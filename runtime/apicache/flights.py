@@ -7,14 +7,15 @@ to load by itself: waiting could never end.
 """
 
 import asyncio
-import concurrent.futures
 import contextvars
+import functools
 import os
 import threading
 import weakref
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, Generic, TypeVar
+
+from apicache import workers
 
 _O = TypeVar("_O")
 
@@ -26,25 +27,43 @@ class AbandonedError(Exception):
     """The flight ended without an outcome (its leader was interrupted): whoever waits starts over."""
 
 
+class WaitedTooLongError(Exception):
+    """The flight goes on, but this waiter's time is over."""
+
+
 class Flight(Generic[_O]):
-    """One load; `outcome` is set once, by the leader."""
+    """One load; it lands once, with an outcome or an error."""
 
-    __slots__ = ("__weakref__", "key", "loop", "outcome", "task", "thread", "waiters", "waits_for")
+    __slots__ = (
+        "__weakref__", "done", "error", "fallback", "kept", "key", "loop", "outcome", "task", "thread", "waiters",
+        "waits_for", "wakes",
+    )  # fmt: skip
 
-    def __init__(self, key: str, loop: asyncio.AbstractEventLoop | None) -> None:
+    def __init__(self, key: bytes, loop: asyncio.AbstractEventLoop | None) -> None:
         self.key = key
         self.loop = loop
         self.thread = threading.get_ident()
-        self.outcome: concurrent.futures.Future[_O] = concurrent.futures.Future()
-        # Running: a waiter's cancelled asyncio wrapper can then not cancel it for everybody.
-        self.outcome.set_running_or_notify_cancel()
+        self.done = False
+        self.outcome: _O | None = None
+        self.error: BaseException | None = None
+        self.wakes: list[Callable[[], object]] = []
         self.waiters = 1
-        self.waits_for: set[Flight[_O]] = set()
+        self.kept = False
+        """True when it goes on though nobody waits: a refresh, or a load that a caller did not wait out."""
+        self.fallback: Any = None
+        """What a caller whose time is over may be given instead, once the flight has found it."""
+        self.waits_for: set[Flight[_O]] | None = None
         self.task: asyncio.Task[None] | None = None
+
+    def result(self) -> _O:
+        """The outcome; raises the error it landed with."""
+        if self.error is not None:
+            raise self.error
+        return self.outcome  # type: ignore[return-value] # landed without an error: there is one
 
     def is_dead(self) -> bool:
         """Whether the leader's event loop ended, or was stopped, before the load could finish."""
-        return self.loop is not None and not self.loop.is_running() and not self.outcome.done()
+        return self.loop is not None and not self.done and not self.loop.is_running()
 
     def can_be_waited_for_in(self, loop: asyncio.AbstractEventLoop | None) -> bool:
         """Whether this thread may wait for it; not when the load needs this very thread for another event loop."""
@@ -54,14 +73,19 @@ class Flight(Generic[_O]):
 _inside: contextvars.ContextVar[tuple[Flight[Any], ...]] = contextvars.ContextVar("apicache_flights", default=())
 
 
-@contextmanager
-def loading(flight: Flight[Any]) -> Iterator[None]:
-    """Mark this context as standing inside the flight's load."""
-    token = _inside.set((*_inside.get(), flight))
-    try:
-        yield
-    finally:
-        _inside.reset(token)
+class Loading:
+    """Marks this context as standing inside the flight's load, while it is entered."""
+
+    __slots__ = ("_flight", "_token")
+
+    def __init__(self, flight: Flight[Any]) -> None:
+        self._flight = flight
+
+    def __enter__(self) -> None:
+        self._token = _inside.set((*_inside.get(), self._flight))
+
+    def __exit__(self, *_: object) -> None:
+        _inside.reset(self._token)
 
 
 class FlightTable(Generic[_O]):
@@ -69,7 +93,7 @@ class FlightTable(Generic[_O]):
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._flights: dict[str, Flight[_O]] = {}
+        self._flights: dict[bytes, Flight[_O]] = {}
         forget = weakref.WeakMethod(self._after_fork)
         os.register_at_fork(after_in_child=lambda: (method := forget()) and method())
 
@@ -77,51 +101,89 @@ class FlightTable(Generic[_O]):
         self._lock = threading.Lock()
         self._flights = {}
 
-    def join(self, key: str, loop: asyncio.AbstractEventLoop | None) -> tuple[Flight[_O] | None, bool]:
+    def join(self, key: bytes, loop: asyncio.AbstractEventLoop | None) -> tuple[Flight[_O] | None, bool]:
         """The key's flight and whether the caller leads it; no flight when waiting for it could never end."""
+        outer = _inside.get()
         with self._lock:
-            outer = _inside.get()
             flight = self._flights.get(key)
             if flight is None or flight.is_dead():
                 flight = self._flights[key] = Flight(key, loop)
-                for each in outer:
-                    each.waits_for.add(flight)
+                _note(outer, flight)
                 return flight, True
             if flight in outer or any(_reaches(flight, each) for each in outer):
                 return None, False
             if not flight.can_be_waited_for_in(loop):
                 return None, False
             flight.waiters += 1
-            for each in outer:
-                each.waits_for.add(flight)
+            _note(outer, flight)
             return flight, False
 
     def launch(self, flight: Flight[_O], load: Coroutine[Any, Any, _O]) -> None:
-        """Run the load as a task of its own on the running loop, so that no caller's cancellation reaches it."""
-        task = flight.task = asyncio.get_running_loop().create_task(self._fly(flight, load))
+        """Begin the load at once, in a task of its own, so that no caller's cancellation reaches it."""
+        flying = self._fly(flight, load)
+        loop = flight.loop or asyncio.get_running_loop()
+        try:
+            task = workers.start(flying, loop)
+        except asyncio.CancelledError:  # raised by the load itself before it waited for anything
+            self.land_with(flight, AbandonedError())
+            return
+        except BaseException:
+            self.land_with(flight, AbandonedError())
+            raise
+        if task is not None:
+            self._watch(flight, load, task)
+
+    def launch_later(self, flight: Flight[_O], load: Coroutine[Any, Any, _O]) -> None:
+        """Begin the load in a task of its own when the caller has gone on: nobody waits for it."""
+        self._watch(flight, load, asyncio.get_running_loop().create_task(self._fly(flight, load)))
+
+    def _watch(self, flight: Flight[_O], load: Coroutine[Any, Any, _O], task: "asyncio.Task[None]") -> None:
+        if flight.done:
+            return
+        flight.task = task
 
         def ended(task: "asyncio.Task[None]") -> None:
             # A task cancelled before its first step has run nothing of `_fly`.
             load.close()
-            self.land(flight, AbandonedError())
-            _retrieve(task)
+            self.land_with(flight, AbandonedError())
+            if not task.cancelled():
+                task.exception()
 
         task.add_done_callback(ended)
 
     async def _fly(self, flight: Flight[_O], load: Coroutine[Any, Any, _O]) -> None:
+        _inside.set((*_inside.get(), flight))  # never reset: it runs in a context of its own
         try:
-            with loading(flight):
-                outcome = await load
+            outcome = await load
         except Exception as error:  # noqa: BLE001 - every waiter raises it
-            self.land(flight, error)
+            self.land_with(flight, error)
         else:
-            self.land(flight, outcome)
+            self._land(flight, outcome, None)
+
+    def land(self, flight: Flight[_O], outcome: _O) -> None:
+        """End the flight with its outcome."""
+        self._land(flight, outcome, None)
+
+    def land_with(self, flight: Flight[_O], error: BaseException) -> None:
+        """End the flight with the exception that every waiter raises."""
+        # A coroutine cannot raise StopIteration; whoever waits loads by itself.
+        self._land(flight, None, AbandonedError() if isinstance(error, StopIteration) else error)
+
+    def _land(self, flight: Flight[_O], outcome: _O | None, error: BaseException | None) -> None:
+        with self._lock:
+            if flight.done:
+                return
+            self._forget(flight)
+            flight.outcome, flight.error, flight.done = outcome, error, True
+            wakes, flight.wakes = flight.wakes, []
+        for wake in wakes:
+            wake()
 
     def leave(self, flight: Flight[_O]) -> bool:
         """One waiter gives up; the last one to leave an async load cancels it. Gives whether this one did."""
         with self._lock:
             flight.waiters -= 1
-            last = flight.waiters == 0 and not flight.outcome.done()
+            last = flight.waiters == 0 and not flight.done and not flight.kept
             if last:
                 self._forget(flight)
         cancels = last and flight.task is not None and flight.loop is not None and not flight.loop.is_closed()
@@ -129,62 +191,111 @@ class FlightTable(Generic[_O]):
             flight.loop.call_soon_threadsafe(flight.task.cancel)
         return cancels
 
-    def land(self, flight: Flight[_O], outcome: _O | BaseException) -> None:
-        """End the flight with its outcome, or with the exception that every waiter raises."""
+    def rejoin(self, flight: Flight[_O]) -> None:
+        """Wait once more, after having waited too long."""
         with self._lock:
-            self._forget(flight)
-            if flight.outcome.done():
-                return
-        if isinstance(outcome, StopIteration):  # no future can carry it; whoever waits loads by itself
-            flight.outcome.set_exception(AbandonedError())
-        elif isinstance(outcome, BaseException):
-            flight.outcome.set_exception(outcome)
-        else:
-            flight.outcome.set_result(outcome)
+            flight.waiters += 1
 
     def _forget(self, flight: Flight[_O]) -> None:
         if self._flights.get(flight.key) is flight:
             del self._flights[flight.key]
 
-    def wait(self, flight: Flight[_O]) -> _O:
-        """Block until the outcome; raises what the load raised, or AbandonedError."""
+    def _on_landing(self, flight: Flight[_O], wake: Callable[[], object]) -> bool:
+        """Have `wake` called at the landing; False when it has landed already."""
+        with self._lock:
+            if flight.done:
+                return False
+            flight.wakes.append(wake)
+            return True
+
+    def wait(self, flight: Flight[_O], seconds: float | None = None) -> _O:
+        """Block until the outcome; raises what the load raised, AbandonedError, or WaitedTooLongError."""
         try:
-            while True:
-                try:
-                    return flight.outcome.result(timeout=_CHECK_SECONDS)
-                except concurrent.futures.TimeoutError:
-                    # Also what a load may raise itself; then the flight is done and the error is its outcome.
-                    if flight.outcome.done():
-                        return flight.outcome.result()
+            landed = threading.Event()
+            if self._on_landing(flight, landed.set):
+                left = seconds
+                while not landed.wait(_CHECK_SECONDS if left is None else min(left, _CHECK_SECONDS)):
                     if flight.is_dead():
-                        raise AbandonedError from None
+                        raise AbandonedError
+                    left = None if left is None else left - _CHECK_SECONDS
+                    if left is not None and left <= 0:
+                        flight.kept = True
+                        raise WaitedTooLongError
+            return flight.result()
         finally:
             self._stop_waiting(flight)
 
-    async def wait_async(self, flight: Flight[_O]) -> _O:
-        """Wait for the outcome; raises what the load raised, or AbandonedError. Cancelling leaves the flight."""
+    def landed(self, flight: Flight[_O]) -> _O:
+        """The outcome of a flight that has landed already; raises what the load raised, or AbandonedError."""
+        for each in _inside.get():
+            if each.waits_for is not None:
+                each.waits_for.discard(flight)
+        return flight.result()  # how many wait for it no longer matters
+
+    async def wait_async(self, flight: Flight[_O], seconds: float | None = None) -> _O:
+        """Wait for the outcome; raises what the load raised, AbandonedError, or WaitedTooLongError.
+
+        Cancelling leaves the flight; waiting too long leaves it to go on by itself.
+        """
+        if flight.done:  # landed before anybody had to wait
+            return self.landed(flight)
         loop = asyncio.get_running_loop()
-        wrapped = asyncio.wrap_future(flight.outcome, loop=loop)
-        # An outcome that nobody is left to retrieve is no mistake here.
-        wrapped.add_done_callback(_retrieve)
         try:
-            while flight.loop is not loop and not wrapped.done():
-                await asyncio.wait((wrapped,), timeout=_CHECK_SECONDS)
-                if flight.is_dead():
-                    raise AbandonedError
-            return await wrapped
+            woken = loop.create_future()
+            if self._on_landing(flight, functools.partial(_wake, loop, woken)):
+                await self._until(flight, loop, woken, seconds)
+            return flight.result()
         finally:
             if self._stop_waiting(flight) and flight.task is not None and flight.loop is loop:
                 # As without a cache: a cancelled call has ended when its cleanup has.
                 await asyncio.wait((flight.task,))
 
+    async def _until(
+        self, flight: Flight[_O], loop: asyncio.AbstractEventLoop, woken: "asyncio.Future[None]", seconds: float | None
+    ) -> None:
+        if seconds is None and flight.loop is loop:
+            await woken
+            return
+        end = None if seconds is None else loop.time() + seconds
+        while not flight.done:
+            left = _CHECK_SECONDS if end is None else min(_CHECK_SECONDS, end - loop.time())
+            await asyncio.wait((woken,), timeout=max(left, 0))
+            if flight.is_dead():
+                raise AbandonedError
+            if not flight.done and end is not None and loop.time() >= end:
+                flight.kept = True
+                raise WaitedTooLongError
+
     def _stop_waiting(self, flight: Flight[_O]) -> bool:
         for each in _inside.get():
-            each.waits_for.discard(flight)
+            if each.waits_for is not None:
+                each.waits_for.discard(flight)
         return self.leave(flight)
 
     def __len__(self) -> int:
         return len(self._flights)
+
+
+def _note(outer: tuple[Flight[_O], ...], flight: Flight[_O]) -> None:
+    for each in outer:
+        if each.waits_for is None:
+            each.waits_for = set()
+        each.waits_for.add(flight)
+
+
+def _wake(loop: asyncio.AbstractEventLoop, woken: "asyncio.Future[None]") -> None:
+    try:
+        if asyncio._get_running_loop() is loop:  # noqa: SLF001 - documented, and None where there is none
+            _release(woken)
+        else:
+            loop.call_soon_threadsafe(_release, woken)
+    except RuntimeError:  # the loop has been closed: nobody waits there any more
+        return
+
+
+def _release(woken: "asyncio.Future[None]") -> None:
+    if not woken.done():
+        woken.set_result(None)
 
 
 def _reaches(start: Flight[_O], goal: Flight[_O]) -> bool:
@@ -197,10 +308,5 @@ def _reaches(start: Flight[_O], goal: Flight[_O]) -> bool:
             return True
         if flight not in seen:
             seen.add(flight)
-            pending.extend(flight.waits_for)
+            pending.extend(flight.waits_for or ())
     return False
-
-
-def _retrieve(future: "asyncio.Future[Any]") -> None:
-    if not future.cancelled():
-        future.exception()

@@ -7,19 +7,35 @@ import datetime as dt
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any, Final
 
-from apicache.adapter import Identified, Snapshot, check_read_like, check_repeatable
-from apicache.credentials import sets_session_cookie, split_headers, storable_headers, storable_url
+from apicache.adapter import (
+    Identified,
+    Snapshot,
+    check_read_like,
+    check_repeatable,
+    http_snapshot,
+    renewed_snapshot,
+    url_carries_credential,
+)
+from apicache.credentials import split_headers, storable_headers, storable_url
 from apicache.errors import UnidentifiableError, UnstorableError
-from apicache.http_semantics import STORABLE_STATUSES, allowed_lifetime, asks_for_a_fresh_answer
+from apicache.http_semantics import (
+    NOT_MODIFIED,
+    REVALIDATABLE_METHODS,
+    Validators,
+    check_unconditional,
+    conditions,
+)
 
 _VERBS: Final = ("get", "options", "head", "post", "put", "patch", "delete")
 _LIBRARIES: Final = ("httpx", "httpx2")
 _BODY_TYPES: Final = (type(None), bytes, str)
 _FORM_TYPES: Final = (*_BODY_TYPES, dict)
+_BARE_OPTIONS: Final = frozenset({"auth", "proxy", "verify", "follow_redirects", "timeout", "trust_env"})
+"""What the module's own functions take beyond a request's parts."""
 
 
 def library_of(client: object) -> ModuleType:
@@ -92,7 +108,7 @@ def _check_unpatched(thing: Any, names: tuple[str, ...], module: str) -> None:
 
 
 class HttpxFamily:
-    """The three adapter functions for one library of the family."""
+    """The adapter functions for one library of the family."""
 
     def __init__(self, library: ModuleType) -> None:
         self._library = library
@@ -131,26 +147,51 @@ class HttpxFamily:
         credentials = auth_credentials(self._library, auth)
         request = client.build_request(method, given.pop("url"), **given)
         # Sent as it was identified: until the load runs, other tasks may change the payload or the client's headers.
-        send = functools.partial(client.send, request, auth=auth, follow_redirects=redirects)
-        return self._identified(request, settings, credentials, None if "cookies" in given else send)
+        options = {"auth": auth, "follow_redirects": redirects}
+        send = functools.partial(client.send, request, **options)
+
+        def revalidate(validators: Validators) -> Callable[[], Any]:
+            return functools.partial(client.send, self._conditional(request, validators), **options)
+
+        return self._identified(request, settings, credentials, None if "cookies" in given else send, revalidate)
 
     def _identify_bare(self, method: str, given: dict[str, Any]) -> Identified:
-        credentials = auth_credentials(self._library, given.pop("auth", None))
-        proxy, verify = given.pop("proxy", None), given.pop("verify", True)
+        options = {name: given.pop(name) for name in _BARE_OPTIONS & given.keys()}
+        credentials = auth_credentials(self._library, options.get("auth"))
+        proxy, verify = options.get("proxy"), options.get("verify", True)
         if not isinstance(verify, bool | str) or not isinstance(proxy, str | None):
             raise UnidentifiableError("its verify or proxy setting is an object that cannot be compared")
-        settings = {"proxy": proxy, "verify": verify, "follow_redirects": given.pop("follow_redirects", False)}
-        given.pop("timeout", None)
-        given.pop("trust_env", None)
+        settings = {"proxy": proxy, "verify": verify, "follow_redirects": options.get("follow_redirects", False)}
         request = self._library.Request(method, given.pop("url"), **given)
-        return self._identified(request, settings, credentials, None)
+
+        def revalidate(validators: Validators) -> Callable[[], Any]:
+            conditional = self._conditional(request, validators)
+            body = {"content": conditional.content} if conditional.content else {}
+            headers = conditional.headers
+            return functools.partial(self._library.request, method, request.url, headers=headers, **body, **options)
+
+        # The library keeps cookies given to it for redirects too, which a request alone would not do.
+        return self._identified(request, settings, credentials, None, None if given.get("cookies") else revalidate)
+
+    def _conditional(self, request: Any, validators: Validators) -> Any:
+        """The same request, asking whether what has these validators still holds."""
+        headers = [*request.headers.multi_items(), *conditions(validators).items()]
+        conditional = self._library.Request(
+            request.method, request.url, headers=headers, stream=request.stream, extensions=dict(request.extensions)
+        )
+        conditional.read()
+        return conditional
 
     def _identified(
-        self, request: Any, settings: dict[str, Any], credentials: Any, send: Callable[[], Any] | None
+        self,
+        request: Any,
+        settings: dict[str, Any],
+        credentials: Any,
+        send: Callable[[], Any] | None,
+        revalidate: Callable[[Validators], Callable[[], Any]] | None,
     ) -> Identified:
         headers, secret_headers = split_headers(request.headers.multi_items())
-        if asks_for_a_fresh_answer(headers):
-            raise UnidentifiableError("its request asks for a fresh answer")
+        check_unconditional(headers)
         url = str(request.url)
         return Identified(
             label=f"{request.method} {request.url.host}",
@@ -164,7 +205,9 @@ class HttpxFamily:
             },
             credentials=[url, secret_headers, credentials],
             context=request,
+            carries_credentials=bool(secret_headers or credentials) or url_carries_credential(url),
             send=send,
+            revalidate=revalidate if request.method in REVALIDATABLE_METHODS else None,
         )
 
     def _check_own_methods(self, client: Any) -> None:
@@ -182,22 +225,22 @@ class HttpxFamily:
         if not hasattr(response, "_content"):
             raise UnstorableError("a response whose body has not been read")
         chain = [*response.history, response]
-        cookies = [value for each in chain for value in each.headers.get_list("set-cookie")]
-        refusal = None
-        if response.status_code not in STORABLE_STATUSES:
-            refusal = f"status {response.status_code}"
-        elif sets_session_cookie(cookies):
-            refusal = "it sets a cookie, which a hit would not set"
-        lifetimes = [allowed_lifetime(each.headers.multi_items()) for each in chain]
-        return Snapshot(
-            data=_response_data(response),
-            refusal=refusal,
-            lifetime=min((each for each in lifetimes if each is not None), default=None),
-        )
+        headers = [each.headers.multi_items() for each in chain]
+        return http_snapshot(_response_data(response), headers, _set_cookies(chain))
 
     def replay(self, data: Any, context: Any) -> Any:
         """A new response; its request is the caller's own, or one with the stored method and URL."""
         return _restore(self._library, data, None if data["history"] else context)
+
+    def not_modified(self, response: Any) -> bool:
+        """Whether it is a 304."""
+        return type(response) is self._library.Response and response.status_code == NOT_MODIFIED
+
+    def renewed(self, data: Any, response: Any) -> Snapshot:
+        """The stored data with its headers updated; raises UnstorableError for a 304 that is not about it."""
+        if not self.not_modified(response) or response.history:
+            raise UnstorableError("a response that is no 304 to the call itself")
+        return renewed_snapshot(data, _header_pairs(response), _set_cookies([response]))
 
 
 @functools.cache
@@ -217,6 +260,14 @@ def _check_body(given: Mapping[str, Any]) -> None:
         raise UnidentifiableError("its body is an iterator, which can be read only once")
 
 
+def _header_pairs(response: Any) -> list[tuple[str, str]]:
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers.raw]
+
+
+def _set_cookies(responses: Iterable[Any]) -> list[str]:
+    return [value for each in responses for value in each.headers.get_list("set-cookie")]
+
+
 def _response_data(response: Any) -> dict[str, Any]:
     elapsed = getattr(response, "_elapsed", None)
     encoding = response.default_encoding
@@ -224,9 +275,7 @@ def _response_data(response: Any) -> dict[str, Any]:
         raise UnstorableError("a response whose default_encoding is a function")
     return {
         "status": response.status_code,
-        "headers": storable_headers(
-            (name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers.raw
-        ),
+        "headers": storable_headers(_header_pairs(response)),
         "content": response.content,
         "method": response.request.method,
         "url": storable_url(str(response.request.url)),

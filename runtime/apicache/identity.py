@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from types import CodeType, ModuleType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from apicache import tagged
 from apicache.errors import UnencodableError, UnidentifiableError
@@ -16,20 +16,49 @@ _KEY_FORMAT: Final = 1
 """Part of every key: raised when the canonical form changes, so that old entries are misses."""
 
 
-def key_of(  # one line a part: the reader checks here that nothing is left out
-    *, operation: str, version: str, namespace: str, scope: Any, credentials: Any, parameters: Any
-) -> str:
-    """The key: 64 hexadecimal digits. Credentials enter as a digest only.
+class Hasher(Protocol):
+    """What `hashlib` gives."""
+
+    def copy(self) -> "Hasher": ...  # noqa: D102 - as in hashlib
+    def update(self, data: bytes, /) -> None: ...  # noqa: D102
+    def digest(self) -> bytes: ...  # noqa: D102
+
+
+def hasher_of(*, operation: str, version: str, namespace: str, scope: Any, credentials: Any) -> Hasher:
+    """A sha256 that has taken in everything but a call's parameters; credentials enter as a digest only.
 
     Raises UnidentifiableError naming the type of what cannot be compared, never its content.
     """
     try:
         partition = hashlib.sha256(tagged.canonical([scope, credentials])).digest()
-        material = tagged.canonical([_KEY_FORMAT, namespace, operation, version, partition, parameters])
+        head = tagged.canonical([_KEY_FORMAT, namespace, operation, version, partition, None])
+    except UnencodableError as error:
+        raise UnidentifiableError(f"its scope holds {error}, which has no content to compare") from None
+    return hashlib.sha256(head[:-1])  # the parameters come in the place of the None
+
+
+def material_of(parameters: Any) -> bytes:
+    """The canonical bytes of a call's parameters; raises UnidentifiableError as `hasher_of` does."""
+    try:
+        return tagged.canonical(parameters)
     except UnencodableError as error:
         place = _unencodable_place(parameters)
         raise UnidentifiableError(f"{place or 'it'} holds {error}, which has no content to compare") from None
-    return hashlib.sha256(material).hexdigest()
+
+
+def digest(hasher: Hasher, material: bytes) -> bytes:
+    """The key, 32 bytes: of everything that `hasher` has taken in, and the parameters."""
+    call = hasher.copy()
+    call.update(material)
+    return call.digest()
+
+
+def key_of(  # one line a part: the reader checks here that nothing is left out
+    *, operation: str, version: str, namespace: str, scope: Any, credentials: Any, parameters: Any
+) -> bytes:
+    """The key, 32 bytes; raises UnidentifiableError naming the type of what cannot be compared, never its content."""
+    hasher = hasher_of(operation=operation, version=version, namespace=namespace, scope=scope, credentials=credentials)
+    return digest(hasher, material_of(parameters))
 
 
 def _unencodable_place(parameters: Any) -> str | None:

@@ -7,7 +7,6 @@ from typing import Any, Final
 import msgspec
 
 from apicache.errors import InputError, did_you_mean
-from apicache.policy import Policy
 
 _BY_NAME: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
@@ -19,7 +18,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     function: Callable[..., Any]
     signature: inspect.Signature
     is_async: bool
-    policy: Policy
+    options: Mapping[str, Any]
+    """The policy options that the code gives."""
     defaults: Mapping[str, Any]
     names: frozenset[str]
     required: frozenset[str]
@@ -33,7 +33,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         return bound.arguments
 
 
-def describe(name: str, function: Callable[..., Any], policy: Policy) -> Operation:
+def describe(name: str, function: Callable[..., Any], options: Mapping[str, Any]) -> Operation:
     """The operation of a function; raises InputError for one that cannot be called by name and stored."""
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
         raise InputError(f"operation {name!r} is a generator; return a value")
@@ -48,7 +48,7 @@ def describe(name: str, function: Callable[..., Any], policy: Policy) -> Operati
         function=function,
         signature=signature,
         is_async=inspect.iscoroutinefunction(inspect.unwrap(function)),
-        policy=policy,
+        options=options,
         defaults={parameter.name: parameter.default for parameter in named if parameter.default is not empty},
         names=frozenset(parameter.name for parameter in named),
         required=frozenset(parameter.name for parameter in named if parameter.default is empty),
@@ -60,6 +60,8 @@ class OperationTable(Mapping[str, Operation]):
 
     def __init__(self) -> None:
         self._operations: dict[str, Operation] = {}
+        self.version = 0
+        """Another number with each registration: who has found an operation need not look it up for each call."""
 
     def register(self, operation: Operation) -> None:
         """Add an operation; raises InputError when another function has its name."""
@@ -70,6 +72,7 @@ class OperationTable(Mapping[str, Operation]):
                 f"in {_where(operation.function)}; give one of them another name"
             )
         self._operations[operation.name] = operation
+        self.version += 1
 
     def find(self, name: str) -> Operation:
         """The operation of that name; raises InputError naming the close ones."""

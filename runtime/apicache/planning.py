@@ -3,21 +3,53 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from apicache import adapters, identity
 from apicache.errors import InputError, UnidentifiableError
 from apicache.operations import Operation
-from apicache.policy import Policy, policy_for
+from apicache.policy import Policy
+from apicache.records import RecordTypes
 
 if TYPE_CHECKING:
     from apicache.adapter import Adapter, Identified
+    from apicache.stack import Found
+
+IMMUTABLE: Final = frozenset({type(None), bool, int, float, str, bytes})
+"""Types of arguments that nobody can change while a call runs."""
 
 
 class Plan:
     """One call: how it is loaded, and, once `identify` has run, under which key it is looked up."""
 
-    __slots__ = ("_parts", "bypass", "context", "is_async", "is_fixed", "key", "label", "load", "policy")
+    # What most calls have alike stands in the class: a plan is built for each call that is not in memory.
+    is_async = True
+    """False for a registered sync operation: its load blocks the thread it runs in."""
+    is_fixed = False
+    """True when what is loaded is what was identified, whatever becomes of the arguments meanwhile."""
+    is_refresh = False
+    """True when nobody waits: what it loads replaces an entry that was served."""
+    is_kept_at_once = False
+    """True when the caller waits until every tier has the entry."""
+    is_missing = False
+    """True when it was looked up just now, and is to be loaded: its route is the cache, and memory has no entry."""
+    has_looked_far = False
+    """True when the far tiers were read just now; `far` is what they have."""
+    far: "Found | None" = None
+    key: bytes | None = None
+    bypass: str | None = None
+    """Why there is no key."""
+    context: Any = None
+    """The adapter's view of the live call, for the replay."""
+    material = b""
+    """The canonical bytes of what identifies the call among others of its operation."""
+    parameters: Mapping[str, Any] = MappingProxyType({})
+    """An operation's parameters, for the policy's functions."""
+    given: Mapping[str, Any] = parameters
+    """Those of them that the caller gave."""
+    revalidate: Callable[[Any], Callable[[], Any]] | None = None
+    types: RecordTypes = RecordTypes.EMPTY
 
     def __init__(
         self, label: str, policy: Policy, load: Callable[[], Any], parts: Callable[["Plan"], tuple[Any, Any]]
@@ -27,61 +59,61 @@ class Plan:
         self.policy = policy
         self.load = load
         """Makes the call: returns its result, or an awaitable of it."""
-        self.is_async = True
-        """False for a registered sync operation: its load blocks the thread it runs in."""
-        self.is_fixed = False
-        """True when what is loaded is what was identified, whatever becomes of the arguments meanwhile."""
         self._parts = parts
-        self.key: str | None = None
-        self.bypass: str | None = None
-        """Why there is no key."""
-        self.context: Any = None
-        """The adapter's view of the live call, for the replay."""
+        self.has_owner = policy.scope is not None
+        """Whether the answer belongs to somebody: a scope, or a credential in the call."""
 
     def identify(self) -> None:
         """Set the key, or the reason why there is none. Not run at all while the cache is off."""
+        if self.key is not None:
+            return
         try:
             self.key = self._find_key()
         except UnidentifiableError as error:
             self.bypass = str(error)
+        except Exception as error:  # noqa: BLE001 - the policy's own key function, or an argument that cannot be read
+            self.bypass = f"finding its key raised {type(error).__name__}"
 
     def has_changed(self) -> bool:
         """Whether the call is another one by now: the caller may have changed its arguments meanwhile."""
         if self.is_fixed:
             return False
-        context = self.context
+        context, material = self.context, self.material
         try:
             return self._find_key() != self.key
-        except UnidentifiableError:
+        except Exception:  # noqa: BLE001 - as in `identify`: what has no key any more has changed
             return True
         finally:
-            self.context = context
+            self.context, self.material = context, material
 
-    def _find_key(self) -> str:
-        policy = self.policy
+    def _find_key(self) -> bytes:
         parameters, credentials = self._parts(self)
-        return identity.key_of(
-            operation=self.label,
-            version=policy.version,
-            namespace=policy.namespace,
-            # What one caller stored against the response's word is for callers that override it too.
-            scope=policy.scope if policy.http == "honour" else [policy.scope, policy.http],
-            credentials=credentials,
-            parameters=parameters,
-        )
+        self.material = identity.material_of(parameters)
+        return identity.digest(hasher_for(self.label, self.policy, credentials), self.material)
 
 
-def plan_operation(operation: Operation, parameters: Mapping[str, Any], options: Mapping[str, Any]) -> Plan:
-    """The plan of a registered operation's call; raises TypeError for parameters it does not take."""
-    full = operation.parameters(parameters)
+def hasher_for(label: str, policy: Policy, credentials: Any) -> identity.Hasher:
+    """The hasher of a policy's calls; raises UnidentifiableError for a scope that has no content to compare."""
+    return identity.hasher_of(
+        operation=label,
+        version=policy.version,
+        namespace=policy.namespace,
+        # What one caller stored against the response's word is for callers that override it too.
+        scope=policy.scope if policy.http == "honour" else [policy.scope, policy.http],
+        credentials=credentials,
+    )
 
-    def parts(plan: Plan) -> tuple[Any, Any]:
-        return (full if plan.policy.key is None else _own_key(plan.policy.key, (), parameters)), None
 
-    load = functools.partial(operation.function, **parameters)
-    plan = Plan(operation.name, operation.policy.merged(options), load, parts)
+def plan_operation(operation: Operation, given: Mapping[str, Any], full: Mapping[str, Any], policy: Policy) -> Plan:
+    """The plan of a registered operation's call; `full` is what was given with the signature's defaults filled in."""
+    plan = Plan(operation.name, policy, functools.partial(operation.function, **given), _operation_parts)
     plan.is_async = operation.is_async
+    plan.parameters, plan.given = full, given
     return plan
+
+
+def _operation_parts(plan: Plan) -> tuple[Any, Any]:
+    return (plan.parameters if plan.policy.key is None else _own_key(plan.policy.key, (), plan.given)), None
 
 
 def plan_callable(
@@ -89,7 +121,7 @@ def plan_callable(
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
     operation: str | None,
-    options: Mapping[str, Any],
+    policy: Policy,
 ) -> Plan:
     """The plan of a wrapped call, identified by its library's adapter, or by name for a module-level function."""
     target, all_args, all_kwargs = _without_partial(function, args, kwargs)
@@ -103,12 +135,15 @@ def plan_callable(
             return _by_name(target, all_args, all_kwargs, operation), None
         plan.label = operation or identified.label
         plan.context = identified.context
+        plan.has_owner = plan.has_owner or identified.carries_credentials
+        plan.revalidate = identified.revalidate
         if identified.send is not None:
             plan.load, plan.is_fixed = identified.send, True
         return identified.parameters, identified.credentials
 
-    label = operation or _readable_name(target)
-    return Plan(label, policy_for(operation or "", options), functools.partial(function, *args, **kwargs), parts)
+    plan = Plan(operation or _readable_name(target), policy, functools.partial(function, *args, **kwargs), parts)
+    plan.parameters = kwargs
+    return plan
 
 
 def plan_decorated(
@@ -125,7 +160,21 @@ def plan_decorated(
             return {"function": _readable_name(function), **_own_key(plan.policy.key, args, kwargs)}, None
         return _by_name(function, args, kwargs, prefix or identity.lasting_name(function)), None
 
-    return Plan(prefix or _readable_name(function), policy, functools.partial(function, *args, **kwargs), parts)
+    plan = Plan(prefix or _readable_name(function), policy, functools.partial(function, *args, **kwargs), parts)
+    if callable(policy.tags) or callable(policy.invalidates) or policy.no_store or policy.record:
+        plan.parameters = _bound_arguments(function, args, kwargs)
+    return plan
+
+
+def _bound_arguments(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    try:
+        bound = inspect.signature(function).bind(*args, **kwargs)
+    except (TypeError, ValueError):  # the call itself will say so
+        return kwargs
+    bound.apply_defaults()
+    return bound.arguments
 
 
 def check_callable(given: object) -> None:

@@ -1,34 +1,44 @@
-"""Counters: what the cache did, in all and per operation."""
+"""Counters: what the cache did, in all, per operation, and over the last minutes."""
 
+import math
 import threading
-from collections import Counter
-from collections.abc import Mapping
-from typing import Any, Final
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal, NamedTuple
 
 _OPERATIONS_MAX: Final = 1000
 _OTHERS: Final = "(others)"
 """Where operations past the first thousand are counted together: names may come from hosts, memory is bounded."""
 
+WINDOWS: Final[Mapping[str, int]] = {"1m": 1, "5m": 5, "1h": 60}
+"""Minutes by name. A window begins with a clock minute: it covers its length and up to one minute more."""
+_MINUTE: Final = 60.0
+_SNAPSHOTS_MAX: Final = 61
+"""The minutes of the longest window and the one that is running."""
 
-class OperationCounts:
-    """The counters of one operation."""
+_PENDING_MAX: Final = 3 * 128
+"""Three times the hits of an operation that wait to be added up: they share one lock, the dearest part of a hit."""
 
-    __slots__ = ("bypassed", "coalesced", "cost_saved", "hits", "latency_saved", "misses", "not_stored", "stored")
+Occurrence = Literal[
+    "bypassed",
+    "stored",
+    "not_stored",
+    "early_refreshes",
+    "revalidated",
+    "load_errors",
+    "would_hit",
+    "differences",
+]
 
-    def __init__(self) -> None:
-        self.hits = 0
-        self.misses = 0
-        self.coalesced = 0
-        self.bypassed = 0
-        self.stored = 0
-        self.not_stored = 0
-        self.latency_saved = 0.0
-        self.cost_saved = 0.0
 
-    def add(self, other: "OperationCounts") -> None:
-        """Add the counts of another operation."""
-        for name in self.__slots__:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+class _Answers(NamedTuple):
+    """How calls were answered: the part of the counts that windows report."""
+
+    hits: int = 0
+    misses: int = 0
+    coalesced: int = 0
+    latency_saved: float = 0.0
+    cost_saved: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """The counts under their public names."""
@@ -38,22 +48,110 @@ class OperationCounts:
             "cache_misses": self.misses,
             "hit_rate": self.hits / asked if asked else 0.0,
             "coalesced": self.coalesced,
-            "bypassed": self.bypassed,
-            "stored": self.stored,
-            "not_stored": self.not_stored,
             "latency_saved_seconds": self.latency_saved,
             "cost_saved": self.cost_saved,
         }
 
 
+class OperationCounts:
+    """The counters of one operation. Only `Statistics` changes them, under its lock."""
+
+    __slots__ = (
+        "_snapshots",
+        "bypassed",
+        "coalesced",
+        "cost_saved",
+        "cost_spent",
+        "differences",
+        "early_refreshes",
+        "hits",
+        "latency_saved",
+        "load_errors",
+        "minute_ends",
+        "misses",
+        "not_stored",
+        "pending",
+        "refreshes",
+        "revalidated",
+        "stale",
+        "stored",
+        "would_hit",
+    )
+
+    def __init__(self) -> None:
+        self.hits = 0
+        self.misses = 0
+        self.coalesced = 0
+        self.bypassed = 0
+        self.stored = 0
+        self.not_stored = 0
+        self.stale = 0
+        self.early_refreshes = 0
+        self.revalidated = 0
+        self.refreshes = 0
+        self.load_errors = 0
+        self.would_hit = 0
+        self.differences = 0
+        self.latency_saved = 0.0
+        self.cost_saved = 0.0
+        self.cost_spent = 0.0
+        self.minute_ends = -math.inf
+        """Monotonic seconds from which on an answer belongs to a new minute."""
+        self.pending: list[Any] = []
+        """Hits not added up yet, each as tier, seconds saved, cost saved: extending a list is atomic, needs no lock."""
+        self._snapshots: deque[tuple[int, _Answers]] = deque(maxlen=_SNAPSHOTS_MAX)
+        """Minutes that had an answer, each with what had been counted before it."""
+
+    def begin_minute(self, now: float) -> None:
+        """Keep what was counted before this minute."""
+        minute = int(now // _MINUTE)
+        self.minute_ends = (minute + 1) * _MINUTE
+        self._snapshots.append((minute, self._answers()))
+
+    def _answers(self) -> _Answers:
+        return _Answers(self.hits, self.misses, self.coalesced, self.latency_saved, self.cost_saved)
+
+    def since(self, minute: int) -> _Answers:
+        """What was counted in that minute and later."""
+        for begun, before in self._snapshots:
+            if begun >= minute:
+                pairs = zip(self._answers(), before, strict=True)
+                return _Answers._make(current - earlier for current, earlier in pairs)
+        return _Answers()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The counts under their public names."""
+        return {
+            **self._answers().as_dict(),
+            "bypassed": self.bypassed,
+            "stored": self.stored,
+            "not_stored": self.not_stored,
+            "stale": self.stale,
+            "early_refreshes": self.early_refreshes,
+            "refreshes": self.refreshes,
+            "revalidated": self.revalidated,
+            "load_errors": self.load_errors,
+            "would_hit": self.would_hit,
+            "differences": self.differences,
+            "cost_spent": self.cost_spent,
+        }
+
+
 class Statistics:
-    """Thread-safe counters since the cache was built."""
+    """Thread-safe counters since the cache was built.
+
+    Each answered call is one of: a hit (served stale or not), a miss, coalesced, bypassed. Callers keep the counts
+    object that `of` gives, so that a hit looks nothing up. `now` is always monotonic seconds, `seconds` what the load
+    had taken, `cost` US dollars.
+    """
 
     def __init__(self) -> None:
         self.renew_lock()
         self._operations: dict[str, OperationCounts] = {}
         self._tier_hits: Counter[str] = Counter()
         self._tier_errors: Counter[str] = Counter()
+        self._evictions = 0
+        self._writes_dropped = 0
 
     def renew_lock(self) -> None:
         """Take a new lock: at first, and in a forked child, where a thread that is gone may have held the old one.
@@ -61,65 +159,133 @@ class Statistics:
         Re-entrant, because a signal handler may make a cached call in the middle of a count.
         """
         self._lock = threading.RLock()
+        self._adding = False
 
-    def _of(self, operation: str) -> OperationCounts:
+    def of(self, operation: str) -> OperationCounts:
+        """The counts of an operation, for as long as this object lives."""
         counts = self._operations.get(operation)
         if counts is None:
-            name = operation if len(self._operations) < _OPERATIONS_MAX else _OTHERS
-            counts = self._operations.setdefault(name, OperationCounts())
+            with self._lock:
+                name = operation if len(self._operations) < _OPERATIONS_MAX else _OTHERS
+                counts = self._operations.setdefault(name, OperationCounts())
         return counts
 
-    def hit(self, operation: str, tier: str, seconds_saved: float, cost_saved: float) -> None:
+    def hit(self, counts: OperationCounts, tier: str, seconds: float, cost: float, now: float) -> None:
         """A call answered by an entry of `tier`; what the load had taken and cost is saved."""
-        with self._lock:
-            counts = self._of(operation)
-            counts.hits += 1
-            counts.latency_saved += seconds_saved
-            counts.cost_saved += cost_saved
-            self._tier_hits[tier] += 1
+        if now >= counts.minute_ends:
+            self._begin_minute(counts, now)
+        pending = counts.pending
+        pending += (tier, seconds, cost)
+        if len(pending) >= _PENDING_MAX:
+            self._add_up(counts)
 
-    def miss(self, operation: str) -> None:
-        """A call that loaded."""
+    def stale(self, counts: OperationCounts, tier: str, seconds: float, cost: float, now: float) -> None:
+        """A hit whose entry was past its ttl, or expired."""
+        self.hit(counts, tier, seconds, cost, now)
         with self._lock:
-            self._of(operation).misses += 1
+            counts.stale += 1
 
-    def coalesced(self, operation: str, cost_saved: float) -> None:
-        """A call that was answered by another caller's load."""
+    def miss(self, counts: OperationCounts, now: float, cost: float = 0.0, stored: int = 0) -> None:
+        """A call that loaded, for `cost`; `stored` is 1 when its result was stored: both under one lock."""
         with self._lock:
-            counts = self._of(operation)
+            if now >= counts.minute_ends:
+                self._begin_minute(counts, now)
+            counts.misses += 1
+            counts.stored += stored
+            counts.cost_spent += cost
+
+    def coalesced(self, counts: OperationCounts, cost: float, now: float) -> None:
+        """A call that was answered by another caller's load, whose `cost` is saved."""
+        with self._lock:
+            self._begin_minute(counts, now)
             counts.coalesced += 1
-            counts.cost_saved += cost_saved
+            counts.cost_saved += cost
 
-    def bypassed(self, operation: str) -> None:
-        """A call that went straight through: the mode, or no safe identity."""
+    def _begin_minute(self, counts: OperationCounts, now: float) -> None:
         with self._lock:
-            self._of(operation).bypassed += 1
+            if now >= counts.minute_ends:
+                self._add_up(counts)
+                counts.begin_minute(now)
 
-    def stored(self, operation: str) -> None:
-        """A loaded result became an entry."""
+    def _add_up(self, counts: OperationCounts) -> None:
         with self._lock:
-            self._of(operation).stored += 1
+            if self._adding:  # a signal handler's call, inside an addition of this very thread
+                return
+            self._adding = True
+            try:
+                length = len(counts.pending)  # other threads may extend it meanwhile: theirs wait for the next time
+                pending = counts.pending[:length]
+                del counts.pending[:length]
+                counts.hits += length // 3
+                counts.latency_saved += sum(pending[1::3])
+                counts.cost_saved += sum(pending[2::3])
+                tiers = pending[::3]
+                for tier in set(tiers):
+                    self._tier_hits[tier] += tiers.count(tier)
+            finally:
+                self._adding = False
 
-    def not_stored(self, operation: str) -> None:
-        """A loaded result was handed out but not kept."""
+    def refreshed(self, counts: OperationCounts, cost: float = 0.0, stored: int = 0) -> None:
+        """A load in the background, for `cost`; `stored` as in `miss`."""
         with self._lock:
-            self._of(operation).not_stored += 1
+            counts.refreshes += 1
+            counts.stored += stored
+            counts.cost_spent += cost
+
+    def count(self, counts: OperationCounts, what: Occurrence) -> None:
+        """One more of what needs no more than counting."""
+        with self._lock:
+            setattr(counts, what, getattr(counts, what) + 1)
 
     def tier_error(self, tier: str) -> None:
         """A tier failed; the call went on without it."""
         with self._lock:
             self._tier_errors[tier] += 1
 
-    def as_dict(self) -> Mapping[str, Any]:
-        """A consistent copy of all counters."""
+    def evicted(self, entries: int = 1) -> None:
+        """Entries gave way to others."""
         with self._lock:
-            total = OperationCounts()
-            for counts in self._operations.values():
-                total.add(counts)
+            self._evictions += entries
+
+    def write_dropped(self, entries: int = 1) -> None:
+        """Entries never reached a tier: too many writes were waiting, or it was down."""
+        with self._lock:
+            self._writes_dropped += entries
+
+    def as_dict(self, now: float) -> dict[str, Any]:
+        """A consistent copy of all counters; the windows end at `now`."""
+        minute = int(now // _MINUTE)
+        with self._lock:
+            known = sorted(self._operations.items())
+            for _, counts in known:
+                self._add_up(counts)
+            operations = {name: {**counts.as_dict(), "windows": {}} for name, counts in known}
+            windows: dict[str, Any] = {}
+            for label, minutes in WINDOWS.items():
+                parts = {name: counts.since(minute - minutes) for name, counts in known}
+                windows[label] = _summed(parts.values()).as_dict()
+                for name, part in parts.items():
+                    operations[name]["windows"][label] = part.as_dict()
             return {
-                **total.as_dict(),
+                **_total(counts for _, counts in known).as_dict(),
                 "errors": self._tier_errors.total(),
+                "evictions": self._evictions,
+                "writes_dropped": self._writes_dropped,
                 "tier_hits": dict(self._tier_hits),
                 "tier_errors": dict(self._tier_errors),
-                "operations": {name: counts.as_dict() for name, counts in sorted(self._operations.items())},
+                "windows": windows,
+                "operations": operations,
             }
+
+
+def _total(parts: Iterable[OperationCounts]) -> OperationCounts:
+    total = OperationCounts()
+    counters = [name for name in OperationCounts.__slots__ if name not in {"_snapshots", "minute_ends", "pending"}]
+    for counts in parts:
+        for name in counters:
+            setattr(total, name, getattr(total, name) + getattr(counts, name))
+    return total
+
+
+def _summed(parts: Iterable[_Answers]) -> _Answers:
+    return _Answers._make(sum(column) for column in zip(_Answers(), *parts, strict=True))

@@ -1,15 +1,25 @@
 """Between results and entries: what is stored of a result, and what a caller gets back."""
 
-from typing import Any, Final
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from apicache import adapters, tagged
+from apicache.adapter import Snapshot
 from apicache.entry import PLAIN_CODEC, Entry
 from apicache.errors import InputError, UnencodableError, UnstorableError
 from apicache.planning import Plan
+from apicache.policy import seconds
 
 _NOTHING_KEPT: Final = "its ttl is 0"
+_REVALIDATION_SECONDS: Final = 24 * 3600.0
+"""How long past its ttl an entry with a validator is kept, to be asked about instead of loaded again."""
+_FAILURES: Final = ("status 5", "status 429")
+_ERROR: Final = re.compile("status [45]")
+_VOLATILE: Final = frozenset({"id", "created", "created_at", "system_fingerprint", "service_tier"})
+"""Fields of an LLM's response that differ each time though the answer does not."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,53 +33,161 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The tier that answered; None when the result was loaded."""
     refusal: str | None = None
     """Why the result is not kept; None when it is."""
+    is_stale: bool = False
+    """True when it is past its ttl, or expired."""
+    is_negative: bool = False
+    """True when it is a response with an error status that a negative ttl may keep."""
+    due: Any = None
+    """The entry as it was judged, when it was served and is to be refreshed now."""
 
 
-def outcome_of(plan: Plan, value: Any, seconds: float, now: float) -> Outcome:
-    """The outcome of a load that took `seconds` and ended at `now`."""
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """A load as it went; `created` and `now` in seconds since the epoch, from its begin and its end."""
+
+    created: float
+    now: float
+    seconds: float
+
+
+def outcome_of(plan: Plan, value: Any, load: Load) -> Outcome:
+    """The outcome of a load."""
     try:
-        codec, payload, refusal, lifetime = _stored_form(value)
+        form = _stored_form(plan, value)
     except (UnencodableError, UnstorableError) as error:
         return Outcome(value=value, entry=None, refusal=str(error))
     except Exception as error:  # noqa: BLE001 - a result may be any object: what it raises when read must not fail the call
         return Outcome(value=value, entry=None, refusal=f"not readable ({type(error).__name__})")
-    ttl = plan.policy.ttl
-    if lifetime is not None and plan.policy.http == "honour":
-        if lifetime == 0 and refusal is None:
-            refusal = "the response forbids storing"
-        ttl = min(ttl, lifetime)
-    if ttl == 0 and refusal is None:
-        refusal = _NOTHING_KEPT
-    entry = Entry(
-        operation=plan.label,
-        codec=codec,
-        payload=payload,
-        created=now,
-        expires=now + ttl,
-        cost=plan.policy.cost,
-        compute_seconds=seconds,
-    )
-    return Outcome(value=value, entry=entry, refusal=refusal)
+    return _kept(plan, value, form, load)
 
 
-def _stored_form(value: Any) -> tuple[str, bytes, str | None, float | None]:
+def renewed_outcome(plan: Plan, stored: Entry, response: Any, load: Load) -> Outcome:
+    """The outcome of a revalidation that found the stored entry still valid; raises what damaged bytes raise."""
+    adapter = adapters.named(stored.codec)
+    snapshot = adapter.renewed(tagged.decode(stored.payload), response)
+    value = adapter.replay(snapshot.data, plan.context)
+    return _kept(plan, value, _Form(stored.codec, snapshot, tagged.encode(snapshot.data)), load)
+
+
+def is_not_modified(entry: Entry, value: Any) -> bool:
+    """Whether a revalidation's response says that the entry still holds."""
+    return adapters.named(entry.codec).not_modified(value)
+
+
+def is_failure(outcome: Outcome) -> bool:
+    """Whether the result is a response by which the upstream says that it failed."""
+    return outcome.refusal is not None and outcome.refusal.startswith(_FAILURES)
+
+
+def is_error(outcome: Outcome) -> bool:
+    """Whether the result is a response by which the upstream says that it did not do what it was asked."""
+    status = _ERROR.match(outcome.refusal or "")
+    return outcome.is_negative or status is not None
+
+
+_PLAIN: Final = Snapshot(data=None, refusal=None, lifetime=None)
+
+
+class _Form(NamedTuple):
+    """A result as it is stored, and what its library says of storing it."""
+
+    codec: str
+    snapshot: Snapshot
+    payload: bytes
+
+
+def _stored_form(plan: Plan, value: Any) -> _Form:
     kind = type(value)
-    for base in kind.__mro__:
-        library = base.__module__.partition(".")[0]
-        if library not in adapters.known():
-            continue
-        snapshot = adapters.named(library).snapshot(value)
-        if snapshot is not None:
-            return library, tagged.encode(snapshot.data), snapshot.refusal, snapshot.lifetime
-    return PLAIN_CODEC, tagged.encode(value), None, None
+    if kind.__module__ != "builtins":
+        for base in kind.__mro__:
+            library = base.__module__.partition(".")[0]
+            if library not in adapters.known():
+                continue
+            snapshot = adapters.named(library).snapshot(value)
+            if snapshot is not None:
+                return _Form(library, snapshot, tagged.encode(snapshot.data))
+    return _Form(PLAIN_CODEC, _PLAIN, plan.types.encode(value))
 
 
-def value_of(entry: Entry, context: Any) -> Any:
+def _kept(plan: Plan, value: Any, form: _Form, load: Load) -> Outcome:
+    snapshot = form.snapshot
+    policy = plan.policy
+    refusal = snapshot.refusal
+    ttl = 0.0
+    tags: tuple[str, ...] = ()
+    try:
+        ttl = _ttl(plan, value, snapshot)
+        if policy.tags:
+            tags = tags_of(policy.tags, plan.parameters, value)
+    except Exception as error:  # noqa: BLE001 - the policy's own functions; without their word nothing is kept
+        refusal = refusal or f"not kept: its policy's function raised {type(error).__name__}"
+    if policy.http == "honour" and snapshot is not _PLAIN:
+        refusal = refusal or _forbidden(plan, snapshot)
+        if snapshot.lifetime is not None:
+            ttl = min(ttl, snapshot.lifetime)
+    if snapshot.negative is not None and policy.negative_ttl == 0:
+        refusal = refusal or snapshot.negative
+    if policy.jitter:
+        import random  # noqa: PLC0415 - 2 ms that policies without jitter do not pay
+
+        ttl *= 1 - policy.jitter * random.random()  # noqa: S311 - spreads expiry, guards nothing
+    if ttl == 0 and not (snapshot.validators and plan.revalidate is not None):
+        refusal = refusal or _NOTHING_KEPT
+    keep = policy.retention
+    if snapshot.validators and plan.revalidate is not None:
+        keep = max(keep, _REVALIDATION_SECONDS)
+    entry = Entry(
+        plan.label,
+        form.codec,
+        form.payload,
+        load.created,
+        load.now + ttl,
+        load.now + ttl + keep,
+        policy.cost,
+        load.seconds,
+        tags,
+        snapshot.validators,
+        snapshot.must_revalidate,
+        policy.compression,
+    )
+    return Outcome(value=value, entry=entry, refusal=refusal, is_negative=snapshot.negative is not None)
+
+
+def _ttl(plan: Plan, value: Any, snapshot: Snapshot) -> float:
+    policy = plan.policy
+    if policy.negative_ttl and (snapshot.negative is not None or value is None):
+        return policy.negative_ttl
+    return seconds(policy.ttl(value)) if callable(policy.ttl) else policy.ttl
+
+
+def _forbidden(plan: Plan, snapshot: Snapshot) -> str | None:
+    if snapshot.forbidden:
+        return "the response forbids storing"
+    if snapshot.private and not plan.has_owner:
+        return "the response is private, and the call says nothing of whose it is; name it with using(scope=...)"
+    return None
+
+
+def tags_of(tags: Any, parameters: Mapping[str, Any], value: Any) -> tuple[str, ...]:
+    """The tags that a policy gives to a result; raises what its function raises, TypeError for what are no texts.
+
+    Raises UnicodeEncodeError for a text with a lone surrogate: no tier could store it.
+    """
+    given: Iterable[Any] = tags(parameters, value) if callable(tags) else tags
+    if isinstance(given, str):
+        raise TypeError("tags are several; give a list")
+    found = tuple(given)
+    if not all(isinstance(tag, str) for tag in found):
+        raise TypeError("tags are texts")
+    for tag in found:
+        tag.encode()
+    return found
+
+
+def value_of(plan: Plan, entry: Entry) -> Any:
     """A fresh copy of the stored result; raises on damage, on an adapter that is gone, or on a format it has left."""
-    data = tagged.decode(entry.payload)
     if entry.codec == PLAIN_CODEC:
-        return data
-    return adapters.named(entry.codec).replay(data, context)
+        return plan.types.decode(entry.payload)
+    return adapters.named(entry.codec).replay(tagged.decode(entry.payload), plan.context)
 
 
 def finished(plan: Plan, value: Any) -> Any:
@@ -80,3 +198,18 @@ def finished(plan: Plan, value: Any) -> Any:
     if not callable(decode):
         raise InputError(f"{plan.label} has returns='json' but returned a {type(value).__name__}; return the response")
     return decode()
+
+
+def differs(one: Entry, other: Entry) -> bool:
+    """Whether two entries hold different answers; headers, times and identifiers of a response do not count."""
+    if one.codec != other.codec:
+        return True
+    if one.codec == PLAIN_CODEC:
+        return one.payload != other.payload
+    return bool(_answer_in(tagged.decode(one.payload)) != _answer_in(tagged.decode(other.payload)))
+
+
+def _answer_in(data: Mapping[str, Any]) -> Any:
+    if "fields" in data:
+        return {name: value for name, value in data["fields"].items() if name not in _VOLATILE}
+    return {name: data.get(name) for name in ("status", "content")}

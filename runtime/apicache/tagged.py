@@ -6,6 +6,7 @@ only when they are alike.
 
 `canonical` is for identity: dictionaries are sorted, and enums, records and subclasses are told apart by their class.
 `encode` / `decode` are for storage: order is kept, and only types that come back exactly as they went in are taken.
+`Storage` is the same storage with more types (`apicache.records`).
 """
 
 import collections
@@ -22,7 +23,6 @@ import msgspec
 from apicache.errors import UnencodableError
 
 _Ext = msgspec.msgpack.Ext
-_Tag = Callable[[Any], Any]
 
 # Extension codes are part of the stored format: never renumber, only append.
 TUPLE: Final = 1
@@ -38,6 +38,8 @@ TIME: Final = 10
 TIMEDELTA: Final = 11
 COMPLEX: Final = 12
 BYTEARRAY: Final = 13
+RECORD_STORED: Final = 14
+ENUM_STORED: Final = 15
 # Identity only:
 ENUM: Final = 64
 RECORD: Final = 65
@@ -47,7 +49,10 @@ ZONED: Final = 68
 
 _INT_MIN: Final = -(2**63)
 _INT_MAX: Final = 2**64 - 1
-_ATOMS: Final = frozenset({type(None), bool, float, str, bytes})
+_are_str: Final = frozenset({str}).issuperset
+_ATOMS_BUT_INT: Final = frozenset({type(None), bool, float, str, bytes})
+_ATOMS: Final = _ATOMS_BUT_INT | {int}
+"""What msgpack carries as it is. An int may be too long for it: the encoder tells, and then each int is looked at."""
 
 _kept = msgspec.msgpack.Encoder()
 _sorted = msgspec.msgpack.Encoder(order="deterministic")
@@ -58,83 +63,156 @@ def canonical(value: Any) -> bytes:
 
     Raises UnencodableError for a value that has no content to compare (a function, a socket, a plain object).
     """
-    return _pack(value, _tag_for_identity, _sorted)
+    return _IDENTITY.pack(value)
 
 
 def encode(value: Any) -> bytes:
     """The stored form of `value`; raises UnencodableError for a type that would not come back exactly."""
-    return _pack(value, _tag_for_storage, _kept)
+    return _STORED.pack(value)
 
 
 def decode(data: bytes) -> Any:
-    """A fresh, mutable copy of what `encode` was given; raises msgspec.DecodeError or ValueError on damage."""
-    return _decoder.decode(data)
+    """A fresh, mutable copy of what `encode` was given; raises ValueError on damage."""
+    return _PLAIN_STORAGE.decode(data)
 
 
-def _pack(value: Any, tag: _Tag, encoder: msgspec.msgpack.Encoder) -> bytes:
-    try:
-        return encoder.encode(tag(value))
-    except RecursionError:
-        raise UnencodableError("a value nested too deeply, or one that contains itself") from None
-    except UnicodeEncodeError:
-        raise UnencodableError("a str with lone surrogates") from None
+def refusal(kind: type, remedy: str = "") -> UnencodableError:
+    """The error about a value of a type that is not carried."""
+    return UnencodableError(f"a value of type {_class_name(kind)}{remedy}")
 
 
-def _tag_int(value: int) -> Any:
-    if _INT_MIN <= value <= _INT_MAX:
-        return value
-    return _Ext(BIG_INT, f"{value:x}".encode())
+class Form:
+    """One of the encodings: what it does with types that are neither atoms nor builtin containers, and with order."""
+
+    __slots__ = ("_are_atoms", "_atoms", "_careful", "_tag_other", "encoder")
+
+    def __init__(
+        self,
+        encoder: msgspec.msgpack.Encoder,
+        tag_other: "Callable[[Any, type, Form], Any]",
+        atoms: frozenset[type] = _ATOMS,
+    ) -> None:
+        self.encoder = encoder
+        self._tag_other = tag_other
+        self._atoms = atoms
+        self._are_atoms = atoms.issuperset
+        self._careful = Form(encoder, tag_other, _ATOMS_BUT_INT) if int in atoms else self
+
+    def pack(self, value: Any) -> bytes:
+        """The encoded value; raises UnencodableError."""
+        try:
+            return self.encoder.encode(self.tag(value))
+        except OverflowError:  # an int beyond 64 bits somewhere
+            if self._careful is self:
+                raise
+            return self._careful.pack(value)
+        except RecursionError:
+            raise UnencodableError("a value nested too deeply, or one that contains itself") from None
+        except UnicodeEncodeError:
+            raise UnencodableError("a str with lone surrogates") from None
+
+    def tag(self, value: Any) -> Any:
+        """What msgpack encodes in place of `value`: often `value` itself."""
+        kind = type(value)
+        if kind in self._atoms:
+            return value
+        if kind is dict:
+            return self._tag_dict(value)
+        if kind is list:
+            return self.tag_items(value)
+        if kind is int:
+            return value if _INT_MIN <= value <= _INT_MAX else _Ext(BIG_INT, f"{value:x}".encode())
+        tagged = self._tag_builtin(value, kind)
+        return self._tag_other(value, kind, self) if tagged is NotImplemented else tagged
+
+    def _tag_dict(self, value: dict[Any, Any]) -> Any:
+        if _are_str(map(type, value)):
+            if self._are_atoms(map(type, value.values())):
+                return value
+            atoms = self._atoms
+            return {key: item if type(item) in atoms else self.tag(item) for key, item in value.items()}
+        encode = self.encoder.encode
+        pairs = [encode([self.tag(key), self.tag(item)]) for key, item in value.items()]
+        return _Ext(PAIRS, encode(sorted(pairs) if self.encoder is _sorted else pairs))
+
+    def tag_items(self, value: list[Any] | tuple[Any, ...]) -> list[Any] | tuple[Any, ...]:
+        """The tagged items; msgpack makes no difference between a list and a tuple."""
+        if self._are_atoms(map(type, value)):
+            return value
+        atoms = self._atoms
+        return [item if type(item) in atoms else self.tag(item) for item in value]
+
+    def _tag_builtin(self, value: Any, kind: type) -> Any:
+        """The tagged form of what msgpack would flatten; NotImplemented for other types."""
+        encode = self.encoder.encode
+        if kind is tuple:
+            return _Ext(TUPLE, encode(self.tag_items(value)))
+        if kind is set or kind is frozenset:
+            code = SET if kind is set else FROZENSET
+            return _Ext(code, encode(sorted(encode(self.tag(item)) for item in value)))
+        text = _AS_TEXT.get(kind)
+        if text is not None:
+            return _Ext(text[0], text[1](value).encode())
+        if kind is bytearray:
+            return _Ext(BYTEARRAY, bytes(value))
+        return NotImplemented
 
 
-def _tag_dict(value: dict[Any, Any], tag: _Tag, encoder: msgspec.msgpack.Encoder) -> Any:
-    if set(map(type, value)) <= {str}:
-        return {key: tag(item) for key, item in value.items()}
-    pairs = [encoder.encode([tag(key), tag(item)]) for key, item in value.items()]
-    return _Ext(PAIRS, encoder.encode(sorted(pairs) if encoder is _sorted else pairs))
+class Storage:
+    """`encode` and `decode` with more types.
+
+    `tag_other(value, kind, form)` gives an extension for a value of another type, or NotImplemented;
+    `restore_other(code, data)` the value of an extension with another code.
+    """
+
+    __slots__ = ("_decoder", "_form", "_restore_other")
+
+    def __init__(self, tag_other: Callable[[Any, type, Form], Any], restore_other: Callable[[int, bytes], Any]) -> None:
+        def tag(value: Any, kind: type, form: Form) -> Any:
+            tagged = tag_other(value, kind, form)
+            return _tag_for_storage(value, kind, form) if tagged is NotImplemented else tagged
+
+        self._form = Form(_kept, tag)
+        self._restore_other = restore_other
+        self._decoder = msgspec.msgpack.Decoder(ext_hook=self._restore)
+
+    def encode(self, value: Any) -> bytes:
+        """The stored form of `value`; raises UnencodableError."""
+        return self._form.pack(value)
+
+    def decode(self, data: bytes) -> Any:
+        """A fresh copy of what `encode` was given; raises ValueError on damage, and when a type is not known."""
+        try:
+            return self._decoder.decode(data)
+        except _DAMAGE as error:
+            raise ValueError(f"a damaged value ({type(error).__name__})") from error
+
+    def _restore(self, code: int, data: memoryview) -> Any:
+        restore = _FROM_EXT.get(code)
+        return self._restore_other(code, bytes(data)) if restore is None else restore(bytes(data), self._decoder.decode)
 
 
-def _tag_items(value: Any, tag: _Tag) -> list[Any]:
-    if set(map(type, value)) <= _ATOMS:
-        return list(value)
-    return [tag(item) for item in value]
+_DAMAGE: Final = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError)
+"""What restoring raises, beside ValueError, when the bytes are not what `encode` wrote."""
 
 
-def _tag_set(value: Any, tag: _Tag, encoder: msgspec.msgpack.Encoder) -> bytes:
-    return encoder.encode(sorted(encoder.encode(tag(item)) for item in value))
+def _tag_for_storage(value: Any, kind: type, _form: Form) -> Any:
+    if kind in {dt.datetime, dt.time} and _zone_comes_back(value.tzinfo):
+        return _Ext(DATETIME if kind is dt.datetime else TIME, f"{value.fold}{value.isoformat()}".encode())
+    raise refusal(kind, _AS_RECORD if is_record(kind) else "")
 
 
-def _tag_builtin(value: Any, kind: type, tag: _Tag, encoder: msgspec.msgpack.Encoder) -> Any:  # noqa: PLR0911 - a table
-    """The tagged form of a container or of an atom that msgpack would flatten; NotImplemented for other types."""
-    if kind is int:
-        return _tag_int(value)
-    if kind is list:
-        return _tag_items(value, tag)
-    if kind is dict:
-        return _tag_dict(value, tag, encoder)
-    if kind is tuple:
-        return _Ext(TUPLE, encoder.encode(_tag_items(value, tag)))
-    if kind is set:
-        return _Ext(SET, _tag_set(value, tag, encoder))
-    if kind is frozenset:
-        return _Ext(FROZENSET, _tag_set(value, tag, encoder))
-    text = _AS_TEXT.get(kind)
-    if text is not None:
-        return _Ext(text[0], text[1](value).encode())
-    if kind is bytearray:
-        return _Ext(BYTEARRAY, bytes(value))
-    return NotImplemented
+_AS_RECORD: Final = ": declare it as the function's return type, or allow its module with allow-modules"
 
 
-def _tag_for_storage(value: Any) -> Any:
-    kind = type(value)
-    if kind in _ATOMS:
-        return value
-    tagged = _tag_builtin(value, kind, _tag_for_storage, _kept)
-    if tagged is NotImplemented and kind in {dt.datetime, dt.time} and _zone_comes_back(value.tzinfo):
-        tagged = _Ext(DATETIME if kind is dt.datetime else TIME, f"{value.fold}{value.isoformat()}".encode())
-    if tagged is NotImplemented:
-        raise UnencodableError(f"a value of type {_class_name(kind)}")
-    return tagged
+def is_record(kind: type) -> bool:
+    """Whether it is a class of enum members, a dataclass, a msgspec struct or a pydantic model."""
+    return (
+        issubclass(kind, _RECORD_BASES) or hasattr(kind, "__dataclass_fields__") or hasattr(kind, "__pydantic_fields__")
+    )
+
+
+_RECORD_BASES: Final = (enum.Enum, msgspec.Struct)
 
 
 def _zone_comes_back(zone: dt.tzinfo | None) -> bool:
@@ -144,30 +222,23 @@ def _zone_comes_back(zone: dt.tzinfo | None) -> bool:
     )
 
 
-def _tag_for_identity(value: Any) -> Any:
-    kind = type(value)
-    if kind in _ATOMS:
-        return value
-    tagged = _tag_builtin(value, kind, _tag_for_identity, _sorted)
-    return _tag_object(value, kind) if tagged is NotImplemented else tagged
-
-
-def _tag_object(value: Any, kind: type) -> Any:
+def _tag_for_identity(value: Any, kind: type, form: Form) -> Any:
     """Identity of what is told apart by its class: enums, dates with a zone, paths, records, subclasses of builtins."""
+    tag, encode, name = form.tag, form.encoder.encode, _class_name(kind)
     if isinstance(value, enum.Enum):
-        return _Ext(ENUM, _sorted.encode([_class_name(kind), value.name, _tag_for_identity(value.value)]))
+        return _Ext(ENUM, encode([name, value.name, tag(value.value)]))
     if isinstance(value, dt.datetime | dt.time):
-        return _Ext(ZONED, _sorted.encode([_class_name(kind), value.isoformat(), value.fold, str(value.tzinfo)]))
+        return _Ext(ZONED, encode([name, value.isoformat(), value.fold, str(value.tzinfo)]))
     if isinstance(value, os.PathLike):
-        return _Ext(PATH, _sorted.encode([_class_name(kind), os.fspath(value)]))
+        return _Ext(PATH, encode([name, os.fspath(value)]))
     fields = _record_fields(value, kind)
     if fields is not None:
-        return _Ext(RECORD, _sorted.encode([_class_name(kind), _tag_for_identity(fields)]))
+        return _Ext(RECORD, encode([name, tag(fields)]))
     for base, plain in _PLAIN.items():
         if isinstance(value, base) and not _has_hidden_state(kind, base):
-            own = _tag_for_identity(vars(value)) if hasattr(value, "__dict__") else None
-            return _Ext(SUBCLASS, _sorted.encode([_class_name(kind), _tag_for_identity(plain(value)), own]))
-    raise UnencodableError(f"a value of type {_class_name(kind)}")
+            own = tag(vars(value)) if hasattr(value, "__dict__") else None
+            return _Ext(SUBCLASS, encode([name, tag(plain(value)), own]))
+    raise refusal(kind)
 
 
 def _record_fields(value: Any, kind: type) -> dict[str, Any] | None:
@@ -217,32 +288,31 @@ _AS_TEXT: Final[dict[type, tuple[int, Callable[[Any], str]]]] = {
 }
 
 
-def _from_pairs(data: bytes) -> dict[Any, Any]:
-    return dict(decode(pair) for pair in decode(data))
+_Decode = Callable[[bytes], Any]
 
-
-_FROM_EXT: Final[dict[int, Callable[[bytes], Any]]] = {
-    TUPLE: lambda data: tuple(decode(data)),
-    SET: lambda data: {decode(item) for item in decode(data)},
-    FROZENSET: lambda data: frozenset(decode(item) for item in decode(data)),
-    PAIRS: _from_pairs,
-    BIG_INT: lambda data: int(data, 16),
-    DECIMAL: lambda data: decimal.Decimal(data.decode()),
-    UUID: lambda data: uuid.UUID(hex=data.decode()),
-    DATETIME: lambda data: dt.datetime.fromisoformat(data[1:].decode()).replace(fold=int(data[:1])),
-    DATE: lambda data: dt.date.fromisoformat(data.decode()),
-    TIME: lambda data: dt.time.fromisoformat(data[1:].decode()).replace(fold=int(data[:1])),
-    TIMEDELTA: lambda data: dt.timedelta(*map(int, data.decode().split(","))),
-    COMPLEX: lambda data: complex(data.decode()),
-    BYTEARRAY: bytearray,
+_FROM_EXT: Final[dict[int, Callable[[bytes, _Decode], Any]]] = {
+    TUPLE: lambda data, decode: tuple(decode(data)),
+    SET: lambda data, decode: {decode(item) for item in decode(data)},
+    FROZENSET: lambda data, decode: frozenset(decode(item) for item in decode(data)),
+    PAIRS: lambda data, decode: dict(decode(pair) for pair in decode(data)),
+    BIG_INT: lambda data, _: int(data, 16),
+    DECIMAL: lambda data, _: decimal.Decimal(data.decode()),
+    UUID: lambda data, _: uuid.UUID(hex=data.decode()),
+    DATETIME: lambda data, _: dt.datetime.fromisoformat(data[1:].decode()).replace(fold=int(data[:1])),
+    DATE: lambda data, _: dt.date.fromisoformat(data.decode()),
+    TIME: lambda data, _: dt.time.fromisoformat(data[1:].decode()).replace(fold=int(data[:1])),
+    TIMEDELTA: lambda data, _: dt.timedelta(*map(int, data.decode().split(","))),
+    COMPLEX: lambda data, _: complex(data.decode()),
+    BYTEARRAY: lambda data, _: bytearray(data),
 }
 
 
-def _from_ext(code: int, data: memoryview) -> Any:
-    restore = _FROM_EXT.get(code)
-    if restore is None:
-        raise ValueError(f"extension type {code} is not known to this version")
-    return restore(bytes(data))
+def _restore_nothing(code: int, _data: bytes) -> Any:
+    raise ValueError(
+        f"extension type {code} is not known to this version, or holds a record whose class is not allowed"
+    )
 
 
-_decoder = msgspec.msgpack.Decoder(ext_hook=_from_ext)
+_IDENTITY: Final = Form(_sorted, _tag_for_identity)
+_STORED: Final = Form(_kept, _tag_for_storage)
+_PLAIN_STORAGE: Final = Storage(_tag_for_storage, _restore_nothing)

@@ -1,119 +1,103 @@
-"""What a tier is, and the stack of tiers that a cache reads through."""
+"""What a tier is: one store of entries.
 
-import functools
-import logging
-from collections.abc import Callable, Sequence
-from typing import ClassVar, Final, Protocol, TypeVar
+A tier is a module in `apicache.tiers` named like the tier, with a function `build(place)` that makes one and a struct
+`Options` that names its settings and their defaults (`[tool.apicache.tiers.NAME]`, `APICACHE_NAME_OPTION`).
+"""
 
-from apicache.clock import Clock
-from apicache.entry import Entry, Freshness, decide
-from apicache.errors import ApicacheError
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
-_T = TypeVar("_T")
-_log = logging.getLogger("apicache")
+import msgspec
 
-PAUSE_SECONDS: Final = 1.0
-"""How long a tier that failed is left alone, so that a locked or broken one does not slow every call."""
+from apicache.entry import Entry
+from apicache.envelope import PlainSealer, Sealer
+from apicache.markers import Marker
+
+if TYPE_CHECKING:
+    from pathlib import Path  # not at run time: 6 ms, and only tiers that write files need it
+
+
+class TierPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tier is built from."""
+
+    directory: "Path"
+    """Where a tier that writes files puts them."""
+    options: Mapping[str, Any] = {}
+    """Its own settings, by the field names of its `Options`."""
+    sealer: Sealer = msgspec.field(default_factory=PlainSealer)
+    """How entries and their names look outside the process."""
+    timeout: float = 0.25
+    """Seconds within which each of its operations has to end, by success or failure."""
+
+
+class TierSize(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tier holds."""
+
+    entries: int
+    bytes: int
+    max_bytes: int | None = None
+    max_entries: int | None = None
+    evictions: int | None = None
+    """Entries that this process saw give way to others; None where the store does not tell."""
+    location: str = ""
+    """Where it lies: a folder, or a URL without credentials."""
 
 
 class Tier(Protocol):
-    """One store of entries. It may raise anything: the stack turns a failure into a miss."""
+    """One store of entries. It may raise anything: the stack turns a failure into a miss.
+
+    Keys are sha256 digests, 32 bytes. A tier need not look at an entry's times, beyond using `expires` to clean up.
+    """
 
     name: ClassVar[str]
     blocking: ClassVar[bool]
     """True when it does I/O: async callers then reach it from a worker thread."""
 
-    def get(self, key: str, /) -> Entry | None:
-        """The entry, whether fresh or not; None for none."""
+    def get_many(self, keys: Sequence[bytes], /) -> dict[bytes, Entry]:
+        """The entries there are, fresh or not, in one round trip."""
 
-    def set(self, key: str, entry: Entry, now: float, /) -> None:
-        """Store an entry at time `now`."""
+    def set_many(self, entries: Mapping[bytes, Entry], now: float, /) -> None:
+        """Store entries at time `now`, in one round trip; an entry is dropped by its `expires` at the latest."""
 
-    def delete(self, key: str, /) -> None:
-        """Forget one entry."""
+    def delete_many(self, keys: Sequence[bytes], /) -> None:
+        """Forget entries."""
 
     def clear(self) -> None:
         """Forget all entries."""
+
+    def size(self) -> TierSize:
+        """How much there is; may be slow."""
 
     def close(self) -> None:
         """Release what is held open; a later use opens it again."""
 
 
-class TierStack:
-    """Tiers from the nearest to the farthest; a farther tier's entry is copied into the nearer ones.
+@runtime_checkable
+class SharedTier(Tier, Protocol):
+    """A tier that several processes use: they also share leases and invalidation markers through it."""
 
-    An entry carries its own absolute expiry, so a promoted one never lives longer than the one it was copied from.
-    """
+    self_bounded: ClassVar[bool]
+    """True when each operation ends by itself within `TierPlace.timeout`."""
 
-    def __init__(self, tiers: Sequence[Tier], clock: Clock, on_error: Callable[[str], None]) -> None:
-        self.near = tuple(tier for tier in tiers if not tier.blocking)
-        self.far = tuple(tier for tier in tiers if tier.blocking)
-        self.clearings = 0
-        """How often all was forgotten: what began to load before a clearing is not stored after it."""
-        self._clock = clock
-        self._on_error = on_error
-        self._paused_until: dict[str, float] = {}
-        self._reported: set[str] = set()
+    def claim(self, key: bytes, owner: str, seconds: float, /) -> bool:
+        """Take, or extend, the lease on loading a key; False while another owner has it. It ends after `seconds`."""
 
-    def get_near(self, key: str, now: float) -> tuple[Entry, str] | None:
-        """A fresh entry from the tiers that answer without I/O, with the tier's name."""
-        for tier in self.near:
-            entry = self._guarded(tier, functools.partial(tier.get, key))
-            if entry is not None and decide(entry, now) is Freshness.FRESH:
-                return entry, tier.name
-        return None
+    def release(self, key: bytes, owner: str, /) -> None:
+        """Give the lease back; nothing happens when another owner has it by now."""
 
-    def get_far(self, key: str, now: float) -> tuple[Entry, str] | None:
-        """A fresh entry from the tiers that do I/O; it is promoted to all nearer ones."""
-        for position, tier in enumerate(self.far):
-            entry = self._guarded(tier, functools.partial(tier.get, key))
-            if entry is not None and decide(entry, now) is Freshness.FRESH:
-                self._set((*self.near, *self.far[:position]), key, entry, now)
-                return entry, tier.name
-        return None
+    def publish(self, markers: Sequence[Marker], /) -> None:
+        """Store markers, joined with what is there, and tell the other processes."""
 
-    def set_near(self, key: str, entry: Entry, now: float) -> None:
-        """Store in the tiers that answer without I/O."""
-        self._set(self.near, key, entry, now)
+    def markers(self) -> Sequence[Marker]:
+        """Every marker that is stored."""
 
-    def set_far(self, key: str, entry: Entry, now: float) -> str | None:
-        """Store in the tiers that do I/O; the name of one that failed."""
-        return self._set(self.far, key, entry, now)
+    def watch(self, on_markers: Callable[[Sequence[Marker]], None], stopped: threading.Event, /) -> None:
+        """Hand over markers as other processes publish them, until `stopped` is set.
 
-    def clear(self) -> None:
-        """Forget every entry in every tier."""
-        self.clearings += 1
-        for tier in (*self.near, *self.far):
-            self._guarded(tier, tier.clear)
+        Runs in a thread of its own. First hands over all that is stored (after it has begun to listen, so that nothing
+        is missed in between). Raises when the store is lost: the caller starts it again.
+        """
 
-    def close(self) -> None:
-        """Release what the tiers hold open."""
-        for tier in (*self.near, *self.far):
-            self._guarded(tier, tier.close)
-
-    def _set(self, tiers: Sequence[Tier], key: str, entry: Entry, now: float) -> str | None:
-        failed = None
-        for tier in tiers:
-            if self._guarded(tier, functools.partial(_set_and_confirm, tier, key, entry, now)) is None:
-                failed = tier.name
-        return failed
-
-    def _guarded(self, tier: Tier, action: Callable[[], _T]) -> _T | None:
-        if self._paused_until.get(tier.name, 0.0) > self._clock.monotonic():
-            return None
-        try:
-            return action()
-        except Exception as error:  # noqa: BLE001 - the edge of a tier: whatever it raises, the call goes through
-            self._on_error(tier.name)
-            self._paused_until[tier.name] = self._clock.monotonic() + PAUSE_SECONDS
-            if tier.name not in self._reported:
-                self._reported.add(tier.name)
-                # Only our own messages are known to hold no data.
-                told = error if isinstance(error, ApicacheError) else type(error).__name__
-                _log.warning("the %s tier failed (%s); calls go on without it", tier.name, told)
-            return None
-
-
-def _set_and_confirm(tier: Tier, key: str, entry: Entry, now: float) -> bool:
-    tier.set(key, entry, now)
-    return True
+    def entries(self) -> Iterator[tuple[bytes, Entry]]:
+        """Every readable entry with its key; may be slow."""

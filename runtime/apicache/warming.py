@@ -51,6 +51,7 @@ async def warm(
     async def work(queue: Iterable[tuple[int, Plan]]) -> None:
         for position, plan in queue:
             plan.policy = msgspec.structs.replace(plan.policy, returns=None)  # nobody reads what is decoded
+            plan.is_kept_at_once = True
             if not plan.is_async:
                 plan.load = functools.partial(_in_thread, threads, plan.load)
             outcome = outcomes[position] = await _warm_one(engine, position, plan)
@@ -91,7 +92,7 @@ async def _warm_one(engine: Engine, position: int, plan: Plan) -> WarmOutcome:
     return WarmOutcome(
         position=position,
         operation=plan.label,
-        key=plan.key,
+        key=None if plan.key is None else plan.key.hex(),
         status=status,
         seconds=engine.clock.monotonic() - started,
         error=error,

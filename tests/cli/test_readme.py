@@ -111,7 +111,8 @@ def test_the_policy_table_lists_every_option() -> None:
 
 def test_the_surface_table_names_what_the_module_exports() -> None:
     table = README.split("| on the process-wide cache", 1)[1].split("\n\n", 1)[0]
-    for name in set(apicache.__all__) - {"ApicacheError", "InputError", "UnifiedAPICache", "WarmOutcome"}:
+    types = {"ApicacheError", "CacheEvent", "InputError", "LoadTimeoutError", "UnifiedAPICache", "WarmOutcome"}
+    for name in set(apicache.__all__) - types:
         assert name in table
 
 
@@ -153,7 +154,47 @@ def test_the_documented_json_keys_are_the_printed_ones(
         text=True,
         check=True,
     )
-    document = json.loads(done.stdout)
+    check_document(command, json.loads(done.stdout), free_form)
+
+
+IN_SERVICE = """
+import apicache
+@apicache.operation("quote", record=True)
+def quote(symbol): return symbol
+for symbol in "aab":
+    apicache.cached_api_call_sync(operation="quote", symbol=symbol)
+"""
+
+
+def test_the_documented_json_keys_of_the_commands_in_service_are_the_printed_ones(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    (tmp_path / "app.py").write_text(IN_SERVICE + "api_cache = apicache.UnifiedAPICache()\n")
+    run = [sys.executable, "-m", "apicache_cli"]
+    surroundings = environment(upstream, tmp_path)
+    subprocess.run([sys.executable, "app.py"], cwd=tmp_path, env=surroundings, check=True)
+    subprocess.run([*run, "export", "warm"], cwd=tmp_path, env=surroundings, capture_output=True, check=True)
+    for command, arguments, free_form in (
+        ("doctor", ["--all"], {"value", "versions"}),
+        ("stats", ["--frequent", "3"], {"parameters"}),
+        ("explain", ["quote", "symbol=c", "--app", "app:api_cache"], {"parameters"}),
+        ("purge", ["--all"], set()),
+        ("export", ["warm"], set()),
+        ("import", ["warm"], set()),
+    ):
+        done = subprocess.run(
+            [*run, command, *arguments, "--format", "json"],
+            cwd=tmp_path,
+            env=surroundings,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == (1 if command == "explain" else 0), done.stderr
+        check_document(command, json.loads(done.stdout), free_form)
+
+
+def check_document(command: str, document: Any, free_form: set[str]) -> None:
     assert document["schema"] == 1
 
     def prune(value: Any) -> Any:

@@ -168,7 +168,7 @@ def test_two_functions_under_one_name_are_an_error_naming_both(cache: UnifiedAPI
 def test_the_same_function_may_be_registered_again(cache: UnifiedAPICache) -> None:
     cache.operation("look_up")(look_up)
     cache.operation("look_up", ttl=1)(look_up)
-    assert cache.operations["look_up"].policy.ttl == 1
+    assert cache.operations["look_up"].options == {"ttl": 1}
 
 
 def test_operations_that_cannot_be_called_by_name_are_refused(cache: UnifiedAPICache) -> None:
@@ -394,7 +394,7 @@ def test_isolated_caches_share_nothing(call: Any) -> None:
     call(one, look_up, "a")
     call(other, look_up, "a")
     assert len(calls) == 2
-    with pytest.raises(InputError, match="mode 'maybe' is not known; known: on, off"):
+    with pytest.raises(InputError, match="mode 'maybe' is not known; known: off, observe, shadow, on"):
         UnifiedAPICache.create(mode="maybe")
     with pytest.raises(InputError, match="both tiers and directory"):
         UnifiedAPICache.create(tiers=[], directory="x")

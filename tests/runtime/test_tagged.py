@@ -1,6 +1,8 @@
+import contextlib
 import dataclasses
 import datetime as dt
 import enum
+import hashlib
 import itertools
 import os
 import socket
@@ -8,6 +10,7 @@ import subprocess
 import sys
 import uuid
 from collections import OrderedDict
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -61,6 +64,10 @@ class Document(pydantic.BaseModel):
     y: int
 
 
+class Size(enum.IntEnum):
+    SMALL = 1
+
+
 class Loud(str):
     __slots__ = ()
 
@@ -85,6 +92,8 @@ ALL_DIFFERENT: list[Any] = [
     float("nan"), float("inf"), float("-inf"), "nan",
     [None], [[]], [[[]]], {"a": None}, {"a": {}},
 ]  # fmt: skip
+
+PINNED = [value for value in ALL_DIFFERENT if type(value).__module__ != __name__]
 
 
 def test_no_two_different_values_encode_alike() -> None:
@@ -136,6 +145,78 @@ def test_keys_are_the_same_whatever_the_hash_seed() -> None:
         for seed in ("1", "2", "3")
     }
     assert len(printed) == 1
+
+
+@pytest.mark.parametrize("form", [tagged.canonical, tagged.encode])
+def test_an_int_of_any_length_is_carried_wherever_it_stands(form: Callable[[Any], bytes]) -> None:
+    for edge in (2**63 - 1, 2**63, 2**64 - 1, 2**64, -(2**63), -(2**63) - 1, 10**40):
+        for value in (edge, [edge], {"a": edge}, {edge: "a"}, (1, edge), {edge}, {"a": [{"b": (edge, "x")}]}):
+            back = tagged.decode(form(value))
+            assert back == value
+            assert types_of(back) == types_of(value)
+
+
+def test_ints_of_64_bits_have_no_tag() -> None:
+    for value in (0, -1, 2**64 - 1, -(2**63)):
+        assert tagged.canonical(value) == tagged.encode(value) == msgspec.msgpack.encode(value)
+
+
+class Wide(int):
+    pass
+
+
+class Key(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(
+    ("value", "flattened"),
+    [
+        ({"a": Size.SMALL}, {"a": 1}),
+        ([Wide(1)], [1]),
+        ({"a": True}, {"a": 1}),
+        ({Key("a"): 1}, {"a": 1}),
+        ({"a": Key("b")}, {"a": "b"}),
+        ({"a": (1, 2)}, {"a": [1, 2]}),
+        ([{"a": [1, (2,)]}], [{"a": [1, [2]]}]),
+        ({"a": Decimal(1)}, {"a": "1"}),
+        ({"a": ID}, {"a": str(ID)}),
+        ({"a": {1}}, {"a": [1]}),
+        ({"a": dt.date(2026, 1, 2)}, {"a": "2026-01-02"}),
+        ({"a": bytearray(b"x")}, {"a": b"x"}),
+        ({"a": Record(1, 2)}, {"a": {"x": 1, "y": 2}}),
+    ],
+)
+def test_nothing_that_msgpack_would_flatten_slips_through_beside_atoms(value: Any, flattened: Any) -> None:
+    assert tagged.canonical(value) != tagged.canonical(flattened)
+
+
+def test_an_overflow_that_a_value_raises_itself_is_not_mistaken_for_a_long_int() -> None:
+    class Broken(PurePosixPath):
+        def __fspath__(self) -> str:
+            raise OverflowError("its own")
+
+    with pytest.raises(OverflowError, match="its own"):
+        tagged.canonical([2**70, Broken("a")])
+
+
+@pytest.mark.parametrize("value", [Colour.RED, Point(1, 2), Record(1, 2), Document(x=1, y=2)])
+def test_the_refusal_of_a_record_tells_how_to_allow_it(value: Any) -> None:
+    with pytest.raises(UnencodableError, match=rf"{type(value).__qualname__}: declare .* allow-modules"):
+        tagged.encode(value)
+
+
+@given(st.binary(max_size=60), st.integers(0, 20))
+def test_damaged_bytes_decode_or_raise_value_error(data: bytes, code: int) -> None:
+    for stored in (data, msgspec.msgpack.encode(msgspec.msgpack.Ext(code, data)), b"\x91" * 5000 + data):
+        with contextlib.suppress(ValueError):
+            tagged.decode(stored)
+
+
+@pytest.mark.parametrize("code", [tagged.RECORD_STORED, tagged.ENUM_STORED, 16, 63, tagged.ENUM, tagged.RECORD])
+def test_extensions_that_the_plain_storage_does_not_know_are_damage(code: int) -> None:
+    with pytest.raises(ValueError, match=f"extension type {code}"):
+        tagged.decode(msgspec.msgpack.encode(msgspec.msgpack.Ext(code, b"\x90")))
 
 
 PLAIN = st.recursive(
@@ -217,3 +298,8 @@ def test_the_stored_form_is_what_it_was_in_the_first_release() -> None:
     )
     assert tagged.encode(value).hex() == golden
     assert tagged.decode(bytes.fromhex(golden)) == value
+
+
+def test_the_identity_of_a_value_is_what_it_was_in_the_first_release() -> None:
+    digest = hashlib.sha256(b"".join(tagged.canonical(value) for value in PINNED)).hexdigest()
+    assert digest == "a95f6e5e88a27b2db2bfb9a4eb24e97358d041783c799d075d04bf5d5978d51e"

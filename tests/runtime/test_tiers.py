@@ -1,101 +1,232 @@
-"""One suite over every tier file, and what the stack of them promises."""
+"""One suite over every tier file."""
 
-import contextlib
-import logging
-import shutil
-import sqlite3
-import stat
-import subprocess
-import sys
+import importlib
+import itertools
+import math
+import os
+import random
 import threading
-from collections.abc import Iterator
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Self
 
-import diskcache
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from apicache import UnifiedAPICache, tiers
-from apicache.clock import ManualClock
-from apicache.entry import Entry
-from apicache.tier import PAUSE_SECONDS, Tier, TierStack
-from apicache.tiers.disk import DiskTier
-from apicache.tiers.memory import MemoryTier
+import apicache.tiers as tiers  # noqa: PLR0402 - a submodule, which the package itself does not name
+from apicache.entry import NEVER, Entry
+from apicache.errors import InputError
+from apicache.markers import Marker
+from apicache.tier import SharedTier, Tier, TierPlace, TierSize
 
 NOW = 1_700_000_000.0
-FAR_FUTURE = 4_000_000_000.0  # diskcache itself reads the machine's clock
+SHORTENED = 1e-3
+"""A tier inside the process may keep times a little shorter, by this part at most; never longer."""
 
 
-def entry(payload: bytes = b"\x01", expires: float = FAR_FUTURE) -> Entry:
-    return Entry(
-        operation="o", codec="value", payload=payload, created=NOW, expires=expires, cost=0.0, compute_seconds=0.0
-    )
+def is_shared(name: str) -> bool:
+    module = importlib.import_module(f"apicache.tiers.{name}")
+    return any(isinstance(item, type) and hasattr(item, "claim") for item in vars(module).values())
+
+
+SHARED = sorted(filter(is_shared, tiers.known()))
+
+Opener = Callable[[], Tier]
+
+
+def opener_of(name: str, request: pytest.FixtureRequest, directory: Path) -> Opener:
+    options = {"url": request.getfixturevalue("redis_url")} if name == "redis" else {}
+    place = TierPlace(directory=directory, options=options, timeout=2.0)
+    return lambda: tiers.build(name, place)
 
 
 @pytest.fixture(params=sorted(tiers.known()))
 def tier(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Tier]:
-    tier = tiers.build(request.param, tmp_path / "cache")
+    tier = opener_of(request.param, request, tmp_path)()
+    tier.clear()
     yield tier
     tier.close()
+
+
+@pytest.fixture(params=SHARED)
+def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[SharedTier, SharedTier]]:
+    """Two tiers over one store, as two processes have them."""
+    build = opener_of(request.param, request, tmp_path)
+    one, other = build(), build()
+    assert isinstance(one, SharedTier)
+    assert isinstance(other, SharedTier)
+    one.clear()
+    yield one, other
+    one.close()
+    other.close()
+
+
+def entry(payload: bytes = b"\x01", lasts: float = 1000.0) -> Entry:
+    return Entry("o", "value", payload, NOW, NOW + lasts / 2, NOW + lasts)
+
+
+def new_key() -> bytes:
+    return os.urandom(32)
+
+
+def get(tier: Tier, key: bytes) -> Entry | None:
+    return tier.get_many([key]).get(key)
+
+
+def payload(tier: Tier, key: bytes) -> bytes | None:
+    found = get(tier, key)
+    return None if found is None else found.payload
 
 
 def test_a_tier_file_is_a_tier_and_its_name_the_tiers(tier: Tier) -> None:
     assert tier.name in tiers.known()
     assert isinstance(tier.blocking, bool)
+    assert isinstance(tier, SharedTier) == (tier.name in SHARED)
 
 
 def test_what_is_set_is_got_and_nothing_else(tier: Tier) -> None:
-    assert tier.get("k") is None
-    tier.set("k", entry(b"\x07"), NOW)
-    assert tier.get("k") == entry(b"\x07")
-    assert tier.get("K") is None
+    keys = [new_key() for _ in range(5)]
+    assert tier.get_many(keys) == {}
+    tier.set_many({key: entry(bytes([n])) for n, key in enumerate(keys[:4])}, NOW)
+    assert {key: found.payload for key, found in tier.get_many(keys).items()} == {
+        key: bytes([n]) for n, key in enumerate(keys[:4])
+    }
+    assert payload(tier, keys[2]) == b"\x02"
+    assert payload(tier, keys[4]) is None
+
+
+def test_nothing_asked_is_nothing_done(tier: Tier) -> None:
+    tier.set_many({}, NOW)
+    tier.delete_many([])
+    assert tier.get_many([]) == {}
+
+
+def test_a_key_asked_twice_is_one_answer(tier: Tier) -> None:
+    key = new_key()
+    tier.set_many({key: entry(b"x")}, NOW)
+    assert list(tier.get_many([key, key])) == [key]
+
+
+def test_a_thousand_entries_go_in_and_out_at_once(tier: Tier) -> None:
+    stored = {new_key(): entry(str(n).encode()) for n in range(1001)}
+    tier.set_many(stored, NOW)
+    found = tier.get_many(list(stored))
+    assert {key: value.payload for key, value in found.items()} == {key: value.payload for key, value in stored.items()}
 
 
 def test_the_newest_set_wins(tier: Tier) -> None:
-    tier.set("k", entry(b"\x01"), NOW)
-    tier.set("k", entry(b"\x02"), NOW)
-    assert tier.get("k") == entry(b"\x02")
+    key = new_key()
+    for size in (1, 100_000, 2, 200_000, 3):
+        value = os.urandom(size)
+        tier.set_many({key: entry(value)}, NOW)
+        assert payload(tier, key) == value
 
 
 def test_deleting_and_clearing_forget(tier: Tier) -> None:
-    for key in "abc":
-        tier.set(key, entry(), NOW)
-    tier.delete("a")
-    tier.delete("never there")
-    assert [tier.get(key) is not None for key in "abc"] == [False, True, True]
+    keys = [new_key() for _ in range(4)]
+    tier.set_many({key: entry(os.urandom(50_000)) for key in keys}, NOW)
+    tier.delete_many([keys[0], new_key(), keys[1]])
+    assert set(tier.get_many(keys)) == set(keys[2:])
+    tier.delete_many([keys[2]])
+    assert set(tier.get_many(keys)) == {keys[3]}
     tier.clear()
-    assert [tier.get(key) for key in "abc"] == [None] * 3
+    assert tier.get_many(keys) == {}
 
 
-def test_large_entries_survive(tier: Tier) -> None:
-    payload = bytes(range(256)) * 1000
-    tier.set("k", entry(payload), NOW)
-    assert tier.get("k") == entry(payload)
+def test_large_values_survive(tier: Tier) -> None:
+    key, other = new_key(), new_key()
+    large, compressible = random.Random(5).randbytes(2 * 2**20), bytes(range(256)) * 8192  # noqa: S311 - any bytes
+    tier.set_many({key: entry(large), other: entry(compressible), new_key(): entry(b"small")}, NOW)
+    assert payload(tier, key) == large
+    assert payload(tier, other) == compressible
+
+
+def test_an_entry_comes_back_with_all_it_had(tier: Tier) -> None:
+    stored = Entry(
+        operation="completion",
+        codec="httpx",
+        payload=b"\x00\xff" * 100,
+        created=NOW + 0.123456,
+        fresh_until=NOW + 10.654321,
+        expires=NOW + 100.111111,
+        cost=0.00125,
+        compute_seconds=1.625,
+        tags=("user:1", "größe"),
+        validators=(("etag", '"a"'), ("last-modified", "Tue")),
+        must_revalidate=True,
+    )
+    key = new_key()
+    tier.set_many({key: stored}, NOW)
+    found = get(tier, key)
+    assert found is not None
+    if tier.blocking:
+        assert found == stored
+    assert found.created == stored.created
+    for kept, given_ in ((found.fresh_until, stored.fresh_until), (found.expires, stored.expires)):
+        assert kept <= given_
+        assert kept - stored.created >= (given_ - stored.created) * (1 - SHORTENED)
+    assert found.compute_seconds == pytest.approx(stored.compute_seconds, rel=SHORTENED)
+    same = ("compute_seconds", "fresh_until", "expires")
+    without = {name: getattr(stored, name) for name in same}
+    assert msgspec.structs.replace(found, **without) == stored
+
+
+def test_an_entry_that_never_expires_is_kept(tier: Tier) -> None:
+    key = new_key()
+    tier.set_many({key: entry(lasts=math.inf)}, NOW)
+    assert payload(tier, key) == b"\x01"
+
+
+def test_what_a_caller_does_to_its_list_changes_nothing(tier: Tier) -> None:
+    key = new_key()
+    entries = {key: entry()}
+    tier.set_many(entries, NOW)
+    entries.clear()
+    tier.get_many([key]).clear()
+    assert payload(tier, key) == b"\x01"
+
+
+def test_size_counts_entries_and_bytes_and_tells_the_bounds(tier: Tier) -> None:
+    before = tier.size()
+    assert isinstance(before, TierSize)
+    assert before.entries == 0
+    tier.set_many({new_key(): entry(os.urandom(10_000)) for _ in range(20)}, NOW)
+    after = tier.size()
+    assert after.entries == 20
+    assert after.bytes >= before.bytes + 200_000
 
 
 def test_a_closed_tier_opens_again(tier: Tier) -> None:
-    tier.set("k", entry(), NOW)
+    first, second = new_key(), new_key()
+    tier.set_many({first: entry()}, NOW)
     tier.close()
-    tier.set("l", entry(), NOW)
-    assert tier.get("l") == entry()
+    tier.close()
+    tier.set_many({second: entry()}, NOW)
+    assert payload(tier, second) == b"\x01"
+    if tier.blocking:
+        assert payload(tier, first) == b"\x01"
 
 
 def test_eight_threads_may_use_a_tier_at_once(tier: Tier) -> None:
-    def work(own: int) -> None:
-        for n in range(50):
-            tier.set(f"{own}-{n}", entry(bytes([own, n])), NOW)
-            assert tier.get(f"{own}-{n}") == entry(bytes([own, n]))
-
     errors: list[BaseException] = []
 
-    def guarded(own: int) -> None:
+    def work(own: int) -> None:
         try:
-            work(own)
+            for n in range(25):
+                keys = [new_key(), new_key()]
+                tier.set_many({key: entry(bytes([own, n])) for key in keys}, NOW)
+                assert [found.payload for found in tier.get_many(keys).values()] == [bytes([own, n])] * 2
+                tier.delete_many(keys[:1])
+                assert payload(tier, keys[0]) is None
+                assert payload(tier, keys[1]) == bytes([own, n])
         except BaseException as error:  # noqa: BLE001 - carried to the test's own thread
             errors.append(error)
 
-    threads = [threading.Thread(target=guarded, args=(own,)) for own in range(8)]
+    threads = [threading.Thread(target=work, args=(own,)) for own in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -103,219 +234,191 @@ def test_eight_threads_may_use_a_tier_at_once(tier: Tier) -> None:
     assert errors == []
 
 
-def test_memory_is_bounded_in_bytes() -> None:
-    tier = MemoryTier(max_bytes=100_000)
-    for n in range(1000):
-        tier.set(str(n), entry(b"x" * 1000), NOW)
-    assert tier._entries.current_size() <= 100_000
-    assert 0 < len(tier._entries) <= 100
+def test_one_tier_reads_what_another_stored(pair: tuple[SharedTier, SharedTier]) -> None:
+    one, other = pair
+    key = new_key()
+    one.set_many({key: entry(b"shared")}, NOW)
+    assert payload(other, key) == b"shared"
+    other.delete_many([key])
+    assert payload(one, key) is None
 
 
-def test_memory_is_bounded_in_entries() -> None:
-    tier = MemoryTier(max_bytes=1_000_000, max_entries=10)
-    for n in range(1000):
-        tier.set(str(n), entry(b""), NOW)
-    assert 0 < len(tier._entries) <= 10
+def test_an_entry_over_already_is_not_stored(pair: tuple[SharedTier, SharedTier]) -> None:
+    one, _ = pair
+    over, alive = new_key(), new_key()
+    one.set_many({over: entry(lasts=0.0), alive: entry()}, NOW)
+    assert set(one.get_many([over, alive])) == {alive}
+    one.set_many({over: entry(lasts=-5.0)}, NOW)
+    assert payload(one, over) is None
 
 
-def test_an_entry_larger_than_memory_is_not_kept_and_does_not_empty_it() -> None:
-    tier = MemoryTier(max_bytes=10_000)
-    tier.set("small", entry(b"x"), NOW)
-    tier.set("large", entry(b"x" * 20_000), NOW)
-    assert tier.get("large") is None
-    assert tier.get("small") is not None
+def test_entries_gives_every_key_with_its_entry(pair: tuple[SharedTier, SharedTier]) -> None:
+    one, other = pair
+    stored = {new_key(): entry(os.urandom(size)) for size in [1, 60_000] + [3] * 1100}
+    one.set_many(stored, NOW)
+    one.claim(new_key(), "owner", 30.0)
+    one.publish([Marker("tag", uuid.uuid4().hex, NOW)])
+    assert dict(other.entries()) == stored
+    one.clear()
+    assert list(other.entries()) == []
 
 
-def test_the_disk_folder_is_its_owners_alone(tmp_path: Path) -> None:
-    tier = DiskTier(tmp_path / "deep" / "cache")
-    tier.set("k", entry(), NOW)
-    tier.close()
-    assert stat.S_IMODE((tmp_path / "deep" / "cache" / "entries").stat().st_mode) == 0o700
+def test_a_lease_has_one_owner(pair: tuple[SharedTier, SharedTier]) -> None:
+    one, other = pair
+    key = new_key()
+    assert one.claim(key, "a", 30.0)
+    assert not other.claim(key, "b", 30.0)
+    assert one.claim(key, "a", 30.0)
+    assert other.claim(new_key(), "b", 30.0)
 
 
-def test_the_disk_tier_is_bounded_in_bytes(tmp_path: Path) -> None:
-    tier = DiskTier(tmp_path, max_bytes=2_000_000)
-    for n in range(100):
-        tier.set(str(n), entry(b"x" * 100_000), NOW)
-    with tier._database() as database:
-        volume = database.volume()
-    tier.close()
-    assert volume < 3_000_000
+def test_a_lease_given_back_is_free_and_only_its_owner_gives_it(pair: tuple[SharedTier, SharedTier]) -> None:
+    one, other = pair
+    key = new_key()
+    one.claim(key, "a", 30.0)
+    other.release(key, "b")
+    assert not other.claim(key, "b", 30.0)
+    one.release(key, "a")
+    assert other.claim(key, "b", 30.0)
+    one.release(key, "a")
+    assert not one.claim(key, "a", 30.0)
 
 
-def test_disk_entries_are_read_by_another_process(tmp_path: Path) -> None:
-    tier = DiskTier(tmp_path)
-    tier.set("k", entry(b"\x2a"), NOW)
-    tier.close()
-    code = (
-        "import sys, pathlib; from apicache.tiers.disk import DiskTier; "
-        "t = DiskTier(pathlib.Path(sys.argv[1])); print(t.get('k').payload[0]); t.close()"
-    )
-    printed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
-    assert printed.stdout.strip() == "42"
+def test_a_lease_ends_and_its_late_owner_does_not_get_it_back(pair: tuple[SharedTier, SharedTier]) -> None:
+    one, other = pair
+    key = new_key()
+    assert one.claim(key, "crashed", 0.03)
+    until(lambda: other.claim(key, "b", 30.0))
+    assert not one.claim(key, "crashed", 30.0)
 
 
-def test_a_pickle_planted_in_the_database_is_a_miss_and_is_never_loaded(tmp_path: Path) -> None:
-    tier = DiskTier(tmp_path)
-    tier.set("k", entry(), NOW)
-    tier.close()
-    marker = tmp_path / "executed"
-    bomb = b"cos\nsystem\n(S'touch " + str(marker).encode() + b"'\ntR."
-    with sqlite3.connect(tmp_path / "entries" / "cache.db") as database:
-        database.execute("UPDATE Cache SET mode = 4, filename = NULL, value = ?", (bomb,))
-    database.close()
-    assert tier.get("k") is None
-    tier.close()
-    assert not marker.exists()
+def test_many_claim_and_one_gets_it(pair: tuple[SharedTier, SharedTier]) -> None:
+    key = new_key()
+    won: list[str] = []
 
+    def claim(owner: int) -> None:
+        if pair[owner % 2].claim(key, str(owner), 30.0):
+            won.append(str(owner))
 
-def test_damaged_disk_bytes_are_a_miss_and_are_removed(tmp_path: Path) -> None:
-    tier = DiskTier(tmp_path)
-    tier.set("k", entry(b"x" * 100), NOW)
-    tier.close()
-    with sqlite3.connect(tmp_path / "entries" / "cache.db") as database:
-        database.execute("UPDATE Cache SET value = substr(value, 1, 40)")
-    database.close()
-    assert tier.get("k") is None
-    with tier._database() as database:
-        assert len(database) == 0
-    tier.close()
-
-
-class BrokenTier:
-    name: ClassVar[str] = "broken"
-    blocking: ClassVar[bool] = True
-
-    def get(self, key: str) -> Entry | None:
-        raise OSError("get")
-
-    def set(self, key: str, entry: Entry, now: float) -> None:
-        raise sqlite3.DatabaseError("set")
-
-    def delete(self, key: str) -> None:
-        raise OSError("delete")
-
-    def clear(self) -> None:
-        raise OSError("clear")
-
-    def close(self) -> None:
-        raise OSError("close")
-
-
-def test_a_broken_tier_costs_nothing_but_is_counted_and_reported_once(
-    call: "object", caplog: pytest.LogCaptureFixture
-) -> None:
-    cache = UnifiedAPICache.create(tiers=[BrokenTier()])
-    cache.operation("echo")(lambda n: {"n": n})
-    with caplog.at_level(logging.WARNING, logger="apicache"):
-        results = [call(cache, operation="echo", n=n) for n in (1, 1, 2)]
-        cache.clear()
-        cache.close()
-    assert results == [{"n": 1}, {"n": 1}, {"n": 2}]
-    # It failed at the first look-up and was left alone after that.
-    assert cache.get_stats()["errors"] == 1
-    assert [record.message for record in caplog.records] == ["the broken tier failed (OSError); calls go on without it"]
-
-
-def test_a_tier_that_failed_is_tried_again_after_its_pause(clock: ManualClock) -> None:
-    cache = UnifiedAPICache.create(tiers=[BrokenTier()], clock=clock)
-    cache.operation("echo")(lambda n: {"n": n})
-    for pause in (0.0, PAUSE_SECONDS / 2, PAUSE_SECONDS / 2, PAUSE_SECONDS):
-        clock.advance(pause)
-        cache.cached_api_call_sync(operation="echo", n=1)
-    assert cache.get_stats()["errors"] == 3
-
-
-def test_a_folder_that_exists_keeps_its_permissions(tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
-    tier = DiskTier(tmp_path)
-    tier.set("k", entry(), NOW)
-    tier.close()
-    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
-    assert stat.S_IMODE((tmp_path / "entries").stat().st_mode) == 0o700
-
-
-def test_a_folder_removed_while_it_is_in_use_is_made_again(tmp_path: Path) -> None:
-    tier = DiskTier(tmp_path)
-    tier.set("k", entry(), NOW)
-    shutil.rmtree(tmp_path / "entries")
-
-    def use() -> None:
-        # In threads of their own, whose connections are new.
-        with contextlib.suppress(sqlite3.Error, OSError):
-            tier.set("l", entry(), NOW)
-
-    for _ in range(2):
-        thread = threading.Thread(target=use)
+    threads = [threading.Thread(target=claim, args=(owner,)) for owner in range(8)]
+    for thread in threads:
         thread.start()
+    for thread in threads:
         thread.join()
-    assert tier.get("l") == entry()
-    tier.close()
+    assert len(won) == 1
 
 
-def test_a_locked_database_fails_at_once_instead_of_waiting_for_minutes(tmp_path: Path) -> None:
-    DiskTier(tmp_path).set("k", entry(), NOW)
-    with contextlib.closing(sqlite3.connect(tmp_path / "entries" / "cache.db")) as other:
-        other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises((sqlite3.OperationalError, diskcache.Timeout)):
-            DiskTier(tmp_path).get("k")
-        other.rollback()
+def test_clearing_leaves_leases_and_markers(pair: tuple[SharedTier, SharedTier]) -> None:
+    one, other = pair
+    key, marker = new_key(), Marker("tag", uuid.uuid4().hex, NOW, NOW - 1)
+    one.claim(key, "a", 30.0)
+    one.publish([marker])
+    other.clear()
+    assert not other.claim(key, "b", 30.0)
+    assert marker in other.markers()
 
 
-def test_a_database_that_is_no_database_costs_nothing(
-    tmp_path: Path, call: "object", caplog: pytest.LogCaptureFixture
-) -> None:
-    (tmp_path / "entries").mkdir()
-    (tmp_path / "entries" / "cache.db").write_bytes(b"this is not SQLite" * 100)
-    cache = UnifiedAPICache.create(directory=tmp_path)
-    cache.operation("echo")(lambda n: {"n": n})
-    assert [call(cache, operation="echo", n=1) for _ in range(2)] == [{"n": 1}] * 2
-    cache.close()
-    assert f"delete {tmp_path / 'entries'}" in caplog.text
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(data=st.data())
+def test_markers_joined_in_any_order_are_the_same(pair: tuple[SharedTier, SharedTier], data: st.DataObject) -> None:
+    moments = st.one_of(st.just(NEVER), st.floats(0.0, 4e9))
+    names = st.sampled_from(["a", "b", "ü:1 %", ""])
+    scopes = st.sampled_from(["operation", "prefix", "tag", "key"])
+    made = st.builds(Marker, scope=scopes, value=names, gone_at=moments, stale_at=moments)
+    given_ = data.draw(st.lists(made, max_size=6))
+    order = data.draw(st.permutations(given_))
+    results = []
+    for markers in (given_, order):
+        # Names of their own, so that no example meets another's.
+        own = uuid.uuid4().hex
+        for index, marker in enumerate(markers):
+            pair[index % 2].publish([msgspec.structs.replace(marker, value=own + marker.value)])
+        stored = [marker for marker in pair[0].markers() if marker.value.startswith(own)]
+        results.append({(m.scope, m.value.removeprefix(own)): (m.gone_at, m.stale_at) for m in stored})
+    joined: dict[tuple[str, str], Marker] = {}
+    for marker in given_:
+        place = (marker.scope, marker.value)
+        joined[place] = marker.joined(joined.get(place))
+    assert results[0] == results[1] == {place: (m.gone_at, m.stale_at) for place, m in joined.items()}
 
 
-def test_git_leaves_the_recorded_answers_alone(tmp_path: Path) -> None:
-    DiskTier(tmp_path).set("k", entry(), NOW)
-    assert (tmp_path / "entries" / ".gitignore").read_text() == "*\n"
+class Watching:
+    """A thread that watches a tier and keeps what it was handed."""
+
+    def __init__(self, tier: SharedTier) -> None:
+        self.seen: list[Sequence[Marker]] = []
+        self.stopped = threading.Event()
+        self._thread = threading.Thread(target=tier.watch, args=(self.seen.append, self.stopped))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        until(lambda: self.seen)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stopped.set()
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+    def has(self, marker: Marker) -> bool:
+        return marker in itertools.chain.from_iterable(list(self.seen))
 
 
-def test_a_promoted_entry_lives_no_longer_than_the_one_it_came_from(clock: ManualClock) -> None:
-    near, far = MemoryTier(), MemoryTier()
-    far.blocking = True  # type: ignore[misc]  # stands in for a slower tier
-    stack = TierStack([near, far], clock, on_error=lambda _: None)
-    far.set("k", entry(expires=clock.now() + 30), clock.now())
-    clock.advance(20)
-    found = stack.get_far("k", clock.now())
-    assert found is not None
-    assert near.get("k") == found[0]
-    assert near.get("k").expires == clock.now() + 10
-    clock.advance(10)
-    assert stack.get_near("k", clock.now()) is None
+def until(holds: Callable[[], object]) -> None:
+    end = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.005)
 
 
-def test_an_expired_entry_is_not_promoted(clock: ManualClock) -> None:
-    near, far = MemoryTier(), MemoryTier()
-    far.blocking = True  # type: ignore[misc]  # stands in for a slower tier
-    stack = TierStack([near, far], clock, on_error=lambda _: None)
-    far.set("k", entry(expires=clock.now()), clock.now())
-    assert stack.get_far("k", clock.now()) is None
-    assert near.get("k") is None
+def test_a_watcher_is_handed_what_is_there_and_what_another_publishes(pair: tuple[SharedTier, SharedTier]) -> None:
+    one, other = pair
+    own = uuid.uuid4().hex
+    before, after = Marker("tag", own + "1", NOW), Marker("operation", own + "2", NEVER, NOW + 1)
+    one.publish([before])
+    with Watching(other) as watching:
+        assert watching.has(before)
+        one.publish([after])
+        until(lambda: watching.has(after))
+        later = Marker("tag", own + "1", NOW, NOW + 5)
+        one.publish([Marker("tag", own + "1", NEVER, NOW + 5)])
+        until(lambda: watching.has(later) or watching.has(Marker("tag", own + "1", NEVER, NOW + 5)))
+
+
+def test_a_watcher_stops_when_it_is_told(pair: tuple[SharedTier, SharedTier]) -> None:
+    with Watching(pair[0]):
+        pass
 
 
 def test_an_unknown_tier_names_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"unknown tier 'dsik'; did you mean 'disk'\?"):
-        tiers.build("dsik", tmp_path)
+    with pytest.raises(InputError, match=r"unknown tier 'dsik'; did you mean 'disk'\?"):
+        tiers.build("dsik", TierPlace(directory=tmp_path))
+    with pytest.raises(InputError, match=r"unknown tier 'os'"):
+        tiers.options("os")
 
 
-def test_an_entry_of_a_future_format_is_a_miss(cache: UnifiedAPICache, call: "object") -> None:
-    cache.operation("echo")(lambda n: {"n": n})
-    call(cache, operation="echo", n=1)
-    tier = cache._engine.tiers.near[0]
-    plan = cache._plan(None, (), {"operation": "echo", "n": 1})
-    plan.identify()
-    stored = tier.get(plan.key)
-    tier.set(plan.key, msgspec.structs.replace(stored, codec="a library that is gone"), NOW)
-    assert call(cache, operation="echo", n=1) == {"n": 1}
-    tier.set(plan.key, msgspec.structs.replace(stored, payload=b"\xc1"), NOW)
-    assert call(cache, operation="echo", n=1) == {"n": 1}
-    assert cache.get_stats()["cache_misses"] == 3
+def test_a_name_with_a_path_in_it_is_no_tier(tmp_path: Path) -> None:
+    for name in ("", ".", "disk.", "..errors", "__init__", "disk.sqlite3"):
+        with pytest.raises(InputError, match="unknown tier"):
+            tiers.build(name, TierPlace(directory=tmp_path))
+
+
+@pytest.mark.parametrize("name", sorted(tiers.known()))
+def test_every_option_has_a_default(name: str) -> None:
+    assert tiers.options(name)() == tiers.options(name)()
+
+
+def test_an_unknown_option_names_the_close_ones(tmp_path: Path) -> None:
+    place = TierPlace(directory=tmp_path, options={"max_byte": 5})
+    with pytest.raises(InputError, match=r"unknown option 'max_byte' of the disk tier; did you mean 'max_bytes'"):
+        tiers.build("disk", place)
+
+
+def test_an_option_of_another_type_is_refused_and_text_that_says_it_is_not(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"disk tier does not fit: .*max_bytes"):
+        tiers.build("disk", TierPlace(directory=tmp_path, options={"max_bytes": "many"}))
+    tier = tiers.build("disk", TierPlace(directory=tmp_path, options={"max_bytes": "5000000"}))
+    assert tier.size().max_bytes == 5_000_000
+    tier.close()

@@ -8,3 +8,5 @@ _family = HttpxFamily(httpx)
 identify = _family.identify
 snapshot = _family.snapshot
 replay = _family.replay
+not_modified = _family.not_modified
+renewed = _family.renewed

@@ -14,9 +14,9 @@ from openai.types import Completion, CreateEmbeddingResponse, ModerationCreateRe
 from openai.types.chat import ChatCompletion
 from openai.types.responses import Response
 
-from apicache.adapter import Identified, Snapshot
+from apicache.adapter import Identified, Snapshot, url_carries_credential
 from apicache.credentials import split_headers, storable_url
-from apicache.errors import UnidentifiableError
+from apicache.errors import UnidentifiableError, UnstorableError
 from apicache.httpx_family import auth_credentials, client_settings, library_of
 
 _PATHS: Final[dict[Any, str]] = {
@@ -71,6 +71,7 @@ def identify(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappin
         },
         credentials=[credentials, secret_headers],
         context=None,
+        carries_credentials=any((*credentials, secret_headers, url_carries_credential(str(resource._client.base_url)))),  # noqa: SLF001 - same
     )
 
 
@@ -128,3 +129,13 @@ def replay(data: Any, context: None) -> Any:  # noqa: ARG001 - the adapter's sha
     response = _RESPONSES[data["model"]].construct(**data["fields"])
     response._request_id = data["request_id"]  # noqa: SLF001 - as above
     return response
+
+
+def not_modified(response: Any) -> bool:  # noqa: ARG001 - the adapter's shape
+    """Never: the API's calls are POSTs, which have no validators."""
+    return False
+
+
+def renewed(data: Any, response: Any) -> Snapshot:  # noqa: ARG001 - the adapter's shape
+    """Nothing renews a model; raises UnstorableError."""
+    raise UnstorableError(f"a {type(response).__name__}, which renews nothing")

@@ -12,10 +12,24 @@ import requests.auth
 import requests.structures
 import urllib3
 
-from apicache.adapter import Identified, Snapshot, check_read_like, check_repeatable
-from apicache.credentials import sets_session_cookie, split_headers, storable_headers, storable_url
+from apicache.adapter import (
+    Identified,
+    Snapshot,
+    check_read_like,
+    check_repeatable,
+    http_snapshot,
+    renewed_snapshot,
+    url_carries_credential,
+)
+from apicache.credentials import split_headers, storable_headers, storable_url
 from apicache.errors import UnidentifiableError, UnstorableError
-from apicache.http_semantics import STORABLE_STATUSES, allowed_lifetime, asks_for_a_fresh_answer
+from apicache.http_semantics import (
+    NOT_MODIFIED,
+    REVALIDATABLE_METHODS,
+    Validators,
+    check_unconditional,
+    conditions,
+)
 
 _VERBS: Final = ("get", "options", "head", "post", "put", "patch", "delete")
 _METHODS: Final[dict[Any, str | None]] = {
@@ -43,23 +57,24 @@ def identify(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappin
     prepared = session.prepare_request(
         requests.Request(method, given["url"], **{name: given[name] for name in _REQUEST_FIELDS & given.keys()})
     )
-    return _identified(session, prepared, given, default_redirects=plain not in _WITHOUT_REDIRECTS)
+    redirects = given.get("allow_redirects", plain not in _WITHOUT_REDIRECTS)
+    # As the session does it: proxies and CA bundles may come from the environment.
+    settings = session.merge_environment_settings(
+        str(prepared.url), dict(given.get("proxies") or {}), given.get("stream"), given.get("verify"), given.get("cert")
+    )
+    sending = {"timeout": given.get("timeout"), "allow_redirects": redirects, **settings}
+    return _identified(prepared, sending, session.max_redirects, owner)
 
 
 _WITHOUT_REDIRECTS: Final = frozenset({requests.head, requests.Session.head})
 
 
 def _identified(
-    session: requests.Session, prepared: requests.PreparedRequest, given: Mapping[str, Any], *, default_redirects: bool
+    prepared: requests.PreparedRequest, sending: dict[str, Any], max_redirects: int, session: requests.Session | None
 ) -> Identified:
     url = str(prepared.url)
     headers, secret_headers = split_headers((str(k), _text(v)) for k, v in prepared.headers.items())
-    if asks_for_a_fresh_answer(headers):
-        raise UnidentifiableError("its request asks for a fresh answer")
-    # As the session does it: proxies and CA bundles may come from the environment.
-    settings = session.merge_environment_settings(
-        url, dict(given.get("proxies") or {}), given.get("stream"), given.get("verify"), given.get("cert")
-    )
+    check_unconditional(headers)
     return Identified(
         label=f"{prepared.method} {urlsplit(url).hostname}",
         parameters={
@@ -69,15 +84,38 @@ def _identified(
             "headers": headers,
             "body": prepared.body,
             "settings": {
-                "verify": settings["verify"],
-                "redirects": given.get("allow_redirects", default_redirects),
-                "max_redirects": session.max_redirects,
-                "proxies": dict(settings["proxies"]),
+                "verify": sending["verify"],
+                "redirects": sending["allow_redirects"],
+                "max_redirects": max_redirects,
+                "proxies": dict(sending["proxies"]),
             },
         },
-        credentials=[url, secret_headers, settings["cert"]],
+        credentials=[url, secret_headers, sending["cert"]],
         context=prepared,
+        carries_credentials=bool(secret_headers or sending["cert"]) or url_carries_credential(url),
+        revalidate=_revalidation(prepared, sending, session) if prepared.method in REVALIDATABLE_METHODS else None,
     )
+
+
+def _revalidation(
+    prepared: requests.PreparedRequest, sending: dict[str, Any], session: requests.Session | None
+) -> Callable[[Validators], Callable[[], Any]]:
+    """The same request, asking whether what has the validators still holds."""
+
+    def revalidate(validators: Validators) -> Callable[[], Any]:
+        conditional = prepared.copy()
+        conditional.headers.update(conditions(validators))
+        if session is not None:
+            return functools.partial(session.send, conditional, **sending)
+        return functools.partial(_send_bare, conditional, sending)
+
+    return revalidate
+
+
+def _send_bare(prepared: requests.PreparedRequest, sending: dict[str, Any]) -> requests.Response:
+    """As the module's own functions do it."""
+    with requests.Session() as session:
+        return session.send(prepared, **sending)
 
 
 @functools.cache
@@ -127,17 +165,21 @@ def snapshot(response: Any) -> Snapshot | None:
         return None
     if not isinstance(response._content, bytes):  # noqa: SLF001 - `.content` would read it
         raise UnstorableError("a response whose body has not been read")
-    refusal = None
-    if response.status_code not in STORABLE_STATUSES:
-        refusal = f"status {response.status_code}"
-    elif any(sets_session_cookie(_set_cookies(each)) for each in (*response.history, response)):
-        refusal = "it sets a cookie, which a hit would not set"
-    lifetimes = [allowed_lifetime(each.headers.items()) for each in (*response.history, response)]
-    return Snapshot(
-        data=_response_data(response),
-        refusal=refusal,
-        lifetime=min((each for each in lifetimes if each is not None), default=None),
-    )
+    chain = [*response.history, response]
+    set_cookies = [value for each in chain for value in _set_cookies(each)]
+    return http_snapshot(_response_data(response), [each.headers.items() for each in chain], set_cookies)
+
+
+def not_modified(response: Any) -> bool:
+    """Whether it is a 304."""
+    return type(response) is requests.Response and response.status_code == NOT_MODIFIED
+
+
+def renewed(data: Any, response: Any) -> Snapshot:
+    """The stored data with its headers updated; raises UnstorableError for a 304 that is not about it."""
+    if not not_modified(response) or response.history:
+        raise UnstorableError("a response that is no 304 to the call itself")
+    return renewed_snapshot(data, response.headers.items(), _set_cookies(response))
 
 
 def _set_cookies(response: requests.Response) -> Iterable[str]:

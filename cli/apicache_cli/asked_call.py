@@ -1,0 +1,118 @@
+"""A call of an application's operation as it is written on a command line: its key, without making it."""
+
+import json
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from apicache.errors import InputError, did_you_mean
+from apicache.modes import Switch
+from apicache.operations import Operation
+from apicache.planning import Plan
+from apicache.policy import Policy
+from apicache_scenarios.application import load_application
+
+_UNFIT: Final = object()
+
+
+class AskedCall(NamedTuple):
+    """What identifies the call."""
+
+    operation: str
+    key: bytes
+    material: bytes
+    """The canonical bytes of the parameters, as the usage log has digests of them."""
+    policy: Policy
+    passed_by: str | None
+    """Why the call goes past the cache whatever is stored; None where it does not."""
+
+
+def asked_call(app: str | None, directory: Path, name: str, written: Sequence[str]) -> AskedCall:
+    """The call of operation `name` with parameters written as `name=value`, of the application that `app` names.
+
+    Raises InputError for an application that cannot be imported, for an unknown operation, and for parameters that
+    it does not take.
+    """
+    cache = load_application(app, directory)
+    operation = cache.operations.get(name)
+    if operation is None:
+        hint = did_you_mean(name, cache.operations) or "the application has registered none"
+        raise InputError(f"unknown operation {name!r}; {hint}")
+    parameters = _parameters(operation, written)
+    try:
+        plan = cache.plan_of(operation=name, **parameters)
+    except TypeError as error:
+        raise InputError(f"operation {name!r}: {error}; it takes {', '.join(sorted(operation.names))}") from error
+    if plan.key is None:
+        raise InputError(f"operation {name!r} cannot be cached with these parameters: {plan.bypass}")
+    return AskedCall(name, plan.key, plan.material, plan.policy, _passed_by(plan, plan.key, Switch.parse(cache.mode)))
+
+
+def _passed_by(plan: Plan, key: bytes, switch: Switch) -> str | None:
+    """Why nothing is served, in the order in which the runtime asks."""
+    policy = plan.policy
+    if switch.mode != "off" and policy.mode is not None:
+        switch = Switch.parse(policy.mode)
+    if switch.mode == "off":
+        return "the cache is off"
+    if policy.invalidates:
+        return "the operation is a write"
+    if _is_no_store(plan):
+        return "its no_store parameters say so"
+    if not switch.applies_to(key):
+        return f"the cache is on for {switch} of the keys, and not for this one"
+    return None if switch.mode == "on" else f"mode {switch.mode} serves nothing from the cache"
+
+
+def _is_no_store(plan: Plan) -> bool:
+    given = plan.policy.no_store
+    try:
+        return bool(given(plan.parameters)) if callable(given) else any(map(plan.parameters.get, given))
+    except Exception:  # noqa: BLE001 - the policy's own function, or a value without a truth: the runtime stores nothing then
+        return True
+
+
+def _parameters(operation: Operation, written: Sequence[str]) -> dict[str, Any]:
+    hints = _hints(operation)
+    parameters: dict[str, Any] = {}
+    for position, text in enumerate(written, 1):
+        name, sign, value = text.partition("=")
+        if not sign or not name.isidentifier():
+            # What was written may be a secret with its name forgotten: it is not repeated.
+            raise InputError(f"parameter {position} is not written as name=value; for example prompt=hello")
+        if name in parameters:
+            raise InputError(f"parameter {name!r} is given twice")
+        parameters[name] = _value(value, hints.get(name, Any))
+    return parameters
+
+
+def _value(text: str, hint: Any) -> Any:
+    """The value of a text: JSON, else the text itself; as the annotation has it, where only one of both fits."""
+    try:
+        candidates = [json.loads(text), text]
+    except (ValueError, RecursionError):
+        candidates = [text]
+    for candidate in candidates:
+        converted = _fitting(candidate, hint)
+        if converted is not _UNFIT:
+            return converted
+    return candidates[0]
+
+
+def _fitting(value: Any, hint: Any) -> Any:
+    try:
+        return msgspec.convert(value, hint)
+    except msgspec.ValidationError:
+        return _UNFIT
+    except TypeError:  # a type that msgspec does not model
+        return value
+
+
+def _hints(operation: Operation) -> Mapping[str, Any]:
+    try:
+        return typing.get_type_hints(operation.function)
+    except Exception:  # noqa: BLE001 - resolving runs the application's own expressions, which may raise anything
+        return {}

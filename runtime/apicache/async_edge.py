@@ -1,0 +1,167 @@
+"""The async edge: waits for the flow's steps in an event loop, and for flights."""
+
+import asyncio
+import inspect
+from collections.abc import Callable, Coroutine
+from types import CoroutineType
+from typing import Any
+
+from apicache.core import Route, awaited
+from apicache.flights import AbandonedError, Flight, WaitedTooLongError
+from apicache.flow import Answer, Flow, Make, Read, Run, Step, Steps, waits
+from apicache.planning import Plan
+from apicache.reads import BatchedReads
+from apicache.storing import Outcome, finished, outcome_of
+
+
+class AsyncEdge(Flow):
+    """Answers async callers."""
+
+    _reads: BatchedReads | None = None
+
+    def answer(self, plan: Plan) -> Coroutine[Any, Any, Answer]:
+        """Answer an async caller's call. Raises what the call raises, LoadTimeoutError past its hard timeout."""
+        return self._answer_on(Route.CACHE if plan.is_missing else self.route(plan), plan)
+
+    async def _answer_on(self, route: Route, plan: Plan) -> Answer:
+        if route is not Route.CACHE:
+            return await self._aside(plan, route)
+        is_missing = plan.is_missing
+        while True:
+            near = None if is_missing else self._from_near(plan)
+            if near is not None:
+                return near
+            is_missing = False
+            loop = asyncio._get_running_loop()  # noqa: SLF001 - documented; None without one
+            far = None if loop is None else await self._look_far_first(plan)
+            if far is not None:
+                return far
+            # In another kind of event loop, nothing here can wait.
+            flight, leads = (None, False) if loop is None else self._flights.join(plan.key or b"", loop)
+            if flight is None:
+                return await self._by_itself(plan)
+            if leads:
+                self._flights.launch(flight, self._lead(plan, flight))
+            try:
+                if leads and flight.done:  # the load had nothing to wait for
+                    return self._led(plan, self._flights.landed(flight))
+                answer = await self._arrive(plan, flight, leads)
+            except AbandonedError:
+                if leads:
+                    raise asyncio.CancelledError from None
+                continue
+            return answer or await self._by_itself(plan)
+
+    async def _look_far_first(self, plan: Plan) -> Answer | None:
+        """A look of this call's own at the far tiers: an answer there needs no flight."""
+        if not self.may_look_far(plan):
+            return None
+        return self._from_far(plan, await self._batched_reads().read(plan.key or b""))
+
+    async def _arrive(self, plan: Plan, flight: Flight[Outcome], leads: bool) -> Answer | None:  # noqa: FBT001 - of join
+        latest = self.tiers.markers.latest
+        for seconds in waits(plan.policy):
+            try:
+                outcome = await self._flights.wait_async(flight, seconds)
+            except WaitedTooLongError:
+                late = self._too_late(plan, flight)
+                if late is not None:
+                    return late
+                self._flights.rejoin(flight)
+            else:
+                return self._led(plan, outcome) if leads else self._followed(plan, outcome, latest)
+        self._flights.leave(flight)
+        raise self._timed_out(plan)
+
+    async def _by_itself(self, plan: Plan) -> Answer:
+        start = self.start()
+        value = await awaited(plan.load())
+        return self._led(plan, self.settle(plan, outcome_of(plan, value, self.load_of(start)), start))
+
+    def _lead(self, plan: Plan, flight: Flight[Outcome]) -> Coroutine[Any, Any, Outcome]:
+        return self._fly(self.flow(plan, flight)) if self.tiers.far else self._fly_near(plan, flight)
+
+    async def _fly_near(self, plan: Plan, flight: Flight[Outcome]) -> Outcome:
+        """`flow` where there are only near tiers, and nothing in them: no step but the load, and none is handed over.
+
+        Steps cost more than all else that a miss in memory does.
+        """
+        if self.tiers.may_have_near(plan.key or b"") and self.near(plan) is not None:
+            return await self._fly(self.flow(plan, flight))
+        start = self.start()
+        try:
+            value = plan.load()
+            if type(value) is CoroutineType or inspect.isawaitable(value):
+                value = await value
+            outcome = outcome_of(plan, value, self.load_of(start))
+        except Exception as error:
+            self.load_failed(plan, error)
+            raise
+        return self.settle(plan, outcome, start)
+
+    async def _fly(self, flow: Steps) -> Outcome:
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    result = await self._do(step)
+                except BaseException as error:  # noqa: BLE001 - the flow decides
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(result)
+        except StopIteration as ended:
+            outcome: Outcome = ended.value
+            return outcome
+
+    async def _do(self, step: Step) -> Any:
+        if isinstance(step, Make):
+            return await awaited(step.load())
+        if isinstance(step, Read):
+            return await self._batched_reads().read(step.key)
+        if isinstance(step, Run):
+            return await self._run_whole(step.work)
+        return await asyncio.sleep(step.seconds)
+
+    async def _run_whole(self, work: Callable[[], Any]) -> Any:
+        """Run something of ours that blocks; who is cancelled meanwhile waits a while for its end, to undo it."""
+        doing = self.submit(work)
+        if doing is None:
+            return None
+        running = asyncio.wrap_future(doing)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait((running,), timeout=self.setup.timeout)
+            raise
+
+    def _batched_reads(self) -> BatchedReads:
+        if self._reads is None:
+            self._reads = BatchedReads(
+                self.tiers, lambda _key, entry: self.clock.now() < entry.fresh_until, self.submit, self.setup.timeout
+            )
+        return self._reads
+
+    async def _aside(self, plan: Plan, route: Route) -> Answer:
+        """The routes that serve nothing."""
+        if route is Route.SHADOW:
+            found = self.near(plan)
+            if found is None and self.tiers.far:
+                found = self.judge(plan, await self._batched_reads().read(plan.key or b""))
+            start = self.start()
+            value = await awaited(plan.load())
+            outcome = outcome_of(plan, value, self.load_of(start))
+            self.compare(plan, found, outcome)
+            return self._led(plan, self.settle(plan, outcome, start))
+        if route is Route.OBSERVE:
+            self.observe(plan)
+        value = await awaited(plan.load())
+        if route is Route.WRITE:
+            markers = self.after_write(plan, value)  # here at once: a caller that is cancelled now has written
+            if markers and self.tiers.shared:
+                await asyncio.shield(self.off_loop(self._announce, markers))
+        return Answer(finished(plan, value), "bypass", plan.bypass)
+
+    async def off_loop(self, work: Callable[..., Any], *args: Any) -> Any:
+        """Run something of ours that blocks."""
+        doing = self.submit(work, *args)
+        return None if doing is None else await asyncio.wrap_future(doing)

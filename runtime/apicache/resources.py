@@ -1,0 +1,157 @@
+"""What a cache consists of, built on its first use: tiers, write queue, leases, counters, threads."""
+
+import concurrent.futures
+import contextvars
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+
+from apicache.clock import Clock
+from apicache.hooks import CacheEvent, Hooks
+from apicache.leases import Leases
+from apicache.modes import Switch
+from apicache.stack import TierStack
+from apicache.stats import Statistics
+from apicache.tier import Tier
+from apicache.usage_feed import UsageFeed
+from apicache.writer import Writer
+
+_log = logging.getLogger("apicache")
+_REPORTS_MAX: Final = 1000
+_IO_THREADS: Final = 4
+_REFRESH_THREADS: Final = 8
+_T = TypeVar("_T")
+
+
+class Setup(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cache is built from; found on its first use."""
+
+    build_tiers: Callable[[], Sequence[Tier]]
+    switch: Switch = Switch("on")
+    global_options: Mapping[str, Any] = {}
+    """Policy options under the code's own."""
+    operation_options: Callable[[str], Mapping[str, Any]] = lambda _name: {}
+    """Policy options over the code's own."""
+    allow_modules: tuple[str, ...] = ()
+    timeout: float = 0.25
+    """Seconds that a tier may take."""
+    build_usage_log: Callable[[], Any] | None = None
+
+
+class _Built(Generic[_T]):
+    """An attribute that is built on its first use, by one thread, and is an ordinary one from then on.
+
+    `functools.cached_property` has one lock for all instances; a property would cost a call with each use.
+    """
+
+    def __init__(self, build: Callable[[Any], _T]) -> None:
+        self._build = build
+        self._name = ""
+        self.__doc__ = build.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, resources: "Resources", owner: type) -> _T:
+        with resources.building:
+            built: dict[str, _T] = vars(resources)
+            if self._name not in built:
+                built[self._name] = self._build(resources)
+            return built[self._name]
+
+
+class Resources:
+    """One cache's tiers, counters and threads."""
+
+    def __init__(self, find_setup: Callable[[], Setup], clock: Clock) -> None:
+        self.clock = clock
+        self.statistics = Statistics()
+        self.hooks = Hooks()
+        self._find_setup = find_setup
+        self.usage: UsageFeed | None = None
+        self._reported: set[tuple[str, str]] = set()
+        self.building = threading.RLock()
+        """Held while something of it is built."""
+        self._threads: concurrent.futures.ThreadPoolExecutor | None = None
+        self._refreshers: concurrent.futures.ThreadPoolExecutor | None = None
+        after_fork = weakref.WeakMethod(self._after_fork)
+        os.register_at_fork(after_in_child=lambda: (method := after_fork()) and method())
+
+    def _after_fork(self) -> None:
+        self.building = threading.RLock()
+        self._threads = self._refreshers = None
+        self.statistics.renew_lock()
+
+    # What it consists of, built on first use.
+
+    @_Built
+    def setup(self) -> Setup:
+        """What it is built from."""
+        return self._find_setup()
+
+    @_Built
+    def switch(self) -> Switch:
+        """Whether calls go through the cache, and for which share of the keys."""
+        return self.setup.switch
+
+    @_Built
+    def tiers(self) -> TierStack:
+        """The tiers, and with them the usage log."""
+        try:
+            tiers = self.setup.build_tiers()
+        except Exception as error:  # noqa: BLE001 - a folder that cannot be named must not make a call fail
+            _log.warning("no tiers, nothing is cached: %s", error)
+            tiers = ()
+        stack = TierStack(tiers, self.clock, self._tier_failed)
+        if self.setup.build_usage_log is not None:
+            self.usage = UsageFeed(self.setup.build_usage_log)
+        return stack
+
+    @_Built
+    def writer(self) -> Writer:
+        """The writes to the far tiers that wait."""
+        return Writer(self.tiers, self.clock, self.statistics.write_dropped)
+
+    @_Built
+    def leases(self) -> Leases:
+        """The leases of this process."""
+        return Leases(self.tiers)
+
+    def submit(self, work: Callable[..., Any], *args: Any) -> "concurrent.futures.Future[Any] | None":
+        """Run a tier's I/O in a thread of our own: the loop's may all be taken by callers who wait for this call."""
+        with self.building:
+            if self._threads is None:
+                self._threads = concurrent.futures.ThreadPoolExecutor(_IO_THREADS, thread_name_prefix="apicache")
+        try:
+            return self._threads.submit(work, *args)
+        except RuntimeError:  # the interpreter is ending and takes no more work
+            return None
+
+    def submit_refresh(self, work: Callable[..., Any], *args: Any) -> None:
+        """Run a sync load that nobody waits for, with the caller's context variables."""
+        with self.building:
+            if self._refreshers is None:
+                self._refreshers = concurrent.futures.ThreadPoolExecutor(
+                    _REFRESH_THREADS, thread_name_prefix="apicache-refresh"
+                )
+        try:
+            self._refreshers.submit(contextvars.copy_context().run, work, *args)
+        except RuntimeError:  # as above
+            return
+
+    def report_once(self, label: str, what: str) -> None:
+        """Log something of an operation, the first time."""
+        report = (label, what)
+        if report not in self._reported and len(self._reported) < _REPORTS_MAX:
+            self._reported.add(report)
+            _log.warning("%s %s", label, what)
+
+    def _tier_failed(self, tier: str) -> None:
+        self.statistics.tier_error(tier)
+        if self.hooks:
+            self.hooks.emit(CacheEvent("tier_error", "", tier=tier))

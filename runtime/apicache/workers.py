@@ -1,0 +1,107 @@
+"""Starting a coroutine at once, in a task of its own, without paying for a task unless it has to wait.
+
+A coroutine's first stretch runs right away, but under the identity and the context of the task that will go on with
+it: libraries that note the current task (asyncio.timeout, anyio's cancel scopes) find one and the same throughout. A
+coroutine that ends in its first stretch (a loader that does not wait) never becomes a task's step.
+"""
+
+import asyncio
+import contextvars
+import threading
+import weakref
+from asyncio.tasks import _enter_task, _leave_task, _register_task, _unregister_task
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Final
+
+# https://docs.python.org/3/library/asyncio-extending.html names these functions for third-party tasks.
+
+
+class _Worker(Coroutine[Any, Any, None]):
+    """The coroutine of a task that waits for another coroutine's later stretches."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._idle: asyncio.Future[None] = loop.create_future()
+        self._step: Callable[..., Any] | None = None
+        self._steered: Coroutine[Any, Any, None] | None = None
+        self._waiting_for: Any = None
+        # Created last: the task may be asked for its first step at any time from here on.
+        self.task: asyncio.Task[None] = asyncio.Task(self, loop=loop)
+        self.task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - idle: nothing is lost with it
+        _unregister_task(self.task)  # idle, it is nobody's business
+
+    def take_over(self, steered: Coroutine[Any, Any, None], context: contextvars.Context, waiting_for: Any) -> None:
+        """Go on with a coroutine that has begun to wait."""
+        _register_task(self.task)
+        self._steered, self._step, self._waiting_for = steered, context.run, waiting_for
+        if not self._idle.done():
+            self._idle.set_result(None)
+
+    def send(self, value: Any) -> Any:
+        if self._step is None:
+            self._idle._asyncio_future_blocking = True  # noqa: SLF001 - what `await` does
+            return self._idle
+        waiting_for, self._waiting_for = self._waiting_for, None
+        if waiting_for is not None:
+            return None if waiting_for is _BARE_YIELD else waiting_for
+        return self._step(self._steered.send, value)  # type: ignore[union-attr]
+
+    def throw(self, *raised: Any) -> Any:
+        if self._step is None:
+            raise raised[0]
+        self._waiting_for = None
+        return self._step(self._steered.throw, *raised)  # type: ignore[union-attr]
+
+    def close(self) -> None:
+        if self._steered is not None:
+            self._steered.close()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        """The base class asks for it; a task steps through `send` and `throw`."""
+        raise TypeError("a worker is stepped by its task")
+
+
+_BARE_YIELD: Final = object()
+
+
+class _Spares(threading.local):
+    """Idle workers of the event loop that last ran in this thread."""
+
+    def __init__(self) -> None:
+        self.loop: Callable[[], object] = lambda: None
+        self.workers: list[_Worker] = []
+
+    def of(self, loop: asyncio.AbstractEventLoop) -> list[_Worker]:
+        if self.loop() is not loop:
+            self.loop, self.workers = weakref.ref(loop), []
+        return self.workers
+
+
+_spares = _Spares()
+
+
+def start(coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> "asyncio.Task[None] | None":
+    """Run a coroutine's first stretch now; the task that goes on with it, or None when it has ended already.
+
+    `loop` is the running one. Raises what the first stretch raises.
+    """
+    current = asyncio.current_task(loop)
+    if current is None:  # stepped by hand, by something that is no task
+        return loop.create_task(coroutine)
+    spares = _spares.of(loop)
+    worker = spares.pop() if spares else _Worker(loop)
+    context = contextvars.copy_context()
+    _leave_task(loop, current)
+    _enter_task(loop, worker.task)
+    try:
+        waiting_for = context.run(coroutine.send, None)
+    except BaseException as ended:
+        if not worker.task.cancelling():
+            spares.append(worker)
+        if type(ended) is StopIteration:
+            return None
+        raise
+    finally:
+        _leave_task(loop, worker.task)
+        _enter_task(loop, current)
+    worker.take_over(coroutine, context, _BARE_YIELD if waiting_for is None else waiting_for)
+    return worker.task

@@ -2,7 +2,6 @@
 
 import enum
 import inspect
-import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -15,18 +14,13 @@ from apicache.hooks import CacheEvent, EventKind
 from apicache.markers import TICK, Marker
 from apicache.modes import Switch
 from apicache.planning import Plan
-from apicache.policy import DEFAULT as DEFAULT_POLICY
-from apicache.policy import OPERATION_TTL, Policy
+from apicache.policy import Policy, policy_for
 from apicache.resources import Resources, Setup
 from apicache.stack import Found, Reading
 from apicache.storing import Load, Outcome, differs, is_error, outcome_of, tags_of, value_of
 from apicache.tier import Tier
 
-_log = logging.getLogger("apicache")
-_REPORTS_MAX: Final = 1000
 _OBSERVED_MAX: Final = 100_000
-_IO_THREADS: Final = 4
-_REFRESH_THREADS: Final = 8
 
 
 class Judged(NamedTuple):
@@ -71,7 +65,7 @@ class Core(Resources):
 
         The last layer is the call's own and wins over all. Raises InputError for a bad option.
         """
-        base = DEFAULT_POLICY.merged({"ttl": OPERATION_TTL.get(name, DEFAULT_POLICY.ttl)})
+        base = policy_for(name, {})
         code, call = layers[:-1], layers[-1] if layers else {}
         for options in (self.setup.global_options, *code, self.setup.operation_options(name), call):
             base = base.merged(options)

@@ -1,7 +1,6 @@
 """`apicache doctor`: the documented JSON, the text, the exit codes, and nothing secret in either."""
 
 import json
-import os
 import sqlite3
 
 import pytest
@@ -26,15 +25,7 @@ TIER = {
 }
 
 
-@pytest.fixture(autouse=True)
-def project(tmp_path, monkeypatch):
-    for name in os.environ:
-        if name.startswith("APICACHE"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "pyproject.toml").touch()
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("project")
 
 
 @pytest.fixture

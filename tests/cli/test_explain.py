@@ -1,7 +1,6 @@
 """`apicache explain`: whether a call would be answered, and which parameter makes the difference."""
 
 import json
-import os
 import sys
 import time
 
@@ -16,7 +15,6 @@ from apicache.tagged import canonical
 from apicache.tier import TierPlace
 from apicache.tiers.disk import build
 from apicache.usage import Event
-from apicache.usage_log import UsageLog
 from apicache_cli.app import app
 
 
@@ -30,29 +28,7 @@ def entry(**changes):
     return msgspec.structs.replace(plain, **changes)
 
 
-@pytest.fixture(autouse=True)
-def project(tmp_path, monkeypatch):
-    for name in os.environ:
-        if name.startswith("APICACHE"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "pyproject.toml").touch()
-    return tmp_path
-
-
-@pytest.fixture
-def disk(project):
-    tier = build(TierPlace(directory=load().directory, timeout=2.0))
-    yield tier
-    tier.close()
-
-
-@pytest.fixture
-def log(project):
-    log = UsageLog(load().directory / "usage.db")
-    yield log
-    log.close()
+pytestmark = pytest.mark.usefixtures("project")
 
 
 def stored(number, operation="quote", **changes):

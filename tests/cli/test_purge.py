@@ -1,7 +1,6 @@
 """`apicache purge`: a dry run changes nothing, --write forgets exactly what was named."""
 
 import json
-import os
 import time
 
 import msgspec
@@ -10,11 +9,7 @@ from typer.testing import CliRunner
 
 from apicache.entry import Entry
 from apicache.markers import Marker
-from apicache.settings import load
-from apicache.tier import TierPlace
-from apicache.tiers.disk import build
 from apicache.usage import Event, Selection, subject_of
-from apicache.usage_log import UsageLog
 from apicache_cli.app import app
 
 
@@ -28,29 +23,7 @@ def entry(**changes):
     return msgspec.structs.replace(plain, **changes)
 
 
-@pytest.fixture(autouse=True)
-def project(tmp_path, monkeypatch):
-    for name in os.environ:
-        if name.startswith("APICACHE"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "pyproject.toml").touch()
-    return tmp_path
-
-
-@pytest.fixture
-def disk(project):
-    tier = build(TierPlace(directory=load().directory, timeout=2.0))
-    yield tier
-    tier.close()
-
-
-@pytest.fixture
-def log(project):
-    log = UsageLog(load().directory / "usage.db")
-    yield log
-    log.close()
+pytestmark = pytest.mark.usefixtures("project")
 
 
 def stored(number, operation="quote", **changes):

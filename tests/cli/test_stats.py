@@ -1,7 +1,6 @@
 """`apicache stats`: the table, the target, what another TTL would have done, and the documented JSON."""
 
 import json
-import os
 import time
 
 import msgspec
@@ -9,11 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from apicache.entry import Entry
-from apicache.settings import load
-from apicache.tier import TierPlace
-from apicache.tiers.disk import build
 from apicache.usage import Event
-from apicache.usage_log import UsageLog
 from apicache_cli.app import app
 
 
@@ -27,29 +22,7 @@ def entry(**changes):
     return msgspec.structs.replace(plain, **changes)
 
 
-@pytest.fixture(autouse=True)
-def project(tmp_path, monkeypatch):
-    for name in os.environ:
-        if name.startswith("APICACHE"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "pyproject.toml").touch()
-    return tmp_path
-
-
-@pytest.fixture
-def disk(project):
-    tier = build(TierPlace(directory=load().directory, timeout=2.0))
-    yield tier
-    tier.close()
-
-
-@pytest.fixture
-def log(project):
-    log = UsageLog(load().directory / "usage.db")
-    yield log
-    log.close()
+pytestmark = pytest.mark.usefixtures("project")
 
 
 def stored(number, operation="quote", **changes):

@@ -18,7 +18,7 @@ import msgspec
 
 from apicache.entry import NEVER, Entry
 from apicache.errors import InputError
-from apicache.markers import Marker
+from apicache.markers import MARKERS_MAX, Marker
 from apicache.redis_url import FORMS, RedisTarget, parse
 from apicache.tier import TierPlace, TierSize
 
@@ -42,8 +42,6 @@ _SPARE: Final = 8
 """Connections past those that calls may use at once, for scans and for those that are being replaced."""
 _LONGEST: Final = 10**14
 """Milliseconds, some 3,000 years: Redis refuses an expiry that overflows its clock."""
-MARKERS_MAX: Final = 10_000
-"""Markers that are stored; past this many the older half is folded into one for everything, as `MarkerTable` does."""
 _MARKERS_AT_ONCE: Final = 1_000
 _CLUSTER_WAITS: Final = 3
 """Waits of a cluster's client in a row when a node is silent: the command, and the topology, asked for again twice."""

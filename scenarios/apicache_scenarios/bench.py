@@ -164,6 +164,7 @@ class _Run:
             "at_start": "empty",
             "entries_stored": stats["stored"],
             "hits_by_tier": stats["tier_hits"],
+            "coalesced": stats["coalesced"],
             "disk_bytes": sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
         }
 

@@ -98,7 +98,7 @@ def test_other_requests_get_other_answers(http):
         (CHAT, b"[]"),
         (CHAT, b"{}"),
         (CHAT, b'{"messages": []}'),
-        (CHAT, b'{"prompt": "x", "stream": true}'),
+        ("/v1/responses", b'{"input": "x", "stream": true}'),
         ("/v1/embeddings", b"{}"),
         ("/v1/embeddings", b'{"input": []}'),
         ("/v1/embeddings", b'{"input": "x", "dimensions": 0}'),
@@ -246,3 +246,19 @@ def test_run_by_hand_it_announces_its_url_and_ends_on_an_interrupt():
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 0
         assert process.stderr.read() == ""
+
+
+def test_a_streamed_chat_completion_is_the_whole_one_in_words(sdk):
+    asked = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Analyze emergency fund"}]}
+    whole = sdk.chat.completions.create(**asked)
+    chunks = list(sdk.chat.completions.create(**asked, stream=True, stream_options={"include_usage": True}))
+    words = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
+    assert len(words) > 3
+    assert chunks[-2].choices[0].finish_reason == "stop"
+    assert chunks[-1].usage.total_tokens > 0
+    assert "".join(words).split()[:3] == whole.choices[0].message.content.split()[:3]
+
+
+def test_other_endpoints_refuse_to_stream(sdk):
+    with pytest.raises(openai.BadRequestError, match="streams chat completions only"):
+        sdk.responses.create(model="gpt-4o-mini", input="x", stream=True)

@@ -7,6 +7,7 @@ Wire format: https://platform.openai.com/docs/api-reference
 import base64
 import hashlib
 import json
+import re
 import struct
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +15,10 @@ from typing import Any
 DEFAULT_DIMENSIONS = 1536
 MAX_DIMENSIONS = 4096
 EPOCH = 1_754_524_800  # 2025-08-07, the source document's date: answers carry no clock
+
+
+_OF_STREAMING = frozenset({"stream", "stream_options"})
+"""What decides how an answer comes, not which one."""
 
 
 class RefusedRequest(Exception):  # noqa: N818 - it carries an HTTP answer, not a fault of the server
@@ -38,13 +43,12 @@ def error_body(message: str, kind: str, *, param: str | None = None, code: str |
 def chat_completion(body: Mapping[str, Any]) -> dict[str, Any]:
     """The answer to POST /v1/chat/completions.
 
-    Takes `messages`, or the source document's bare `prompt`.
+    Takes `messages`, or the source document's bare `prompt`. A stream's chunks are made of it: `chat_chunks`.
     """
-    _refuse_streaming(body)
     text = _last_text(body.get("messages")) if "messages" in body else body.get("prompt")
     if not isinstance(text, str):
         raise RefusedRequest("Missing required parameter: 'messages'.", "messages")
-    mark = digest("chat", body)
+    mark = digest("chat", {name: value for name, value in body.items() if name not in _OF_STREAMING})
     answer = _answer_to(text, mark)
     return {
         "id": f"chatcmpl-{mark[:29]}",
@@ -63,6 +67,23 @@ def chat_completion(body: Mapping[str, Any]) -> dict[str, Any]:
         "service_tier": "default",
         "system_fingerprint": "fp_embedded",
     }
+
+
+def chat_chunks(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The documents of a streamed chat completion: a word each, why it ended, and the usage if that is asked for."""
+    whole = chat_completion(body)
+    (choice,) = whole["choices"]
+    words = re.findall(r"\s*\S+", choice["message"]["content"])
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}, *({"content": word} for word in words), {}]
+    head = {name: whole[name] for name in ("id", "created", "model", "service_tier", "system_fingerprint")}
+    head["object"] = "chat.completion.chunk"
+    chunks = [
+        head | {"choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": None if delta else "stop"}]}
+        for delta in deltas
+    ]
+    if (body.get("stream_options") or {}).get("include_usage"):
+        chunks.append(head | {"choices": [], "usage": whole["usage"]})
+    return chunks
 
 
 def embeddings(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,7 +182,7 @@ def transactions(user_id: str, limit: int) -> dict[str, Any]:
 
 def _refuse_streaming(body: Mapping[str, Any]) -> None:
     if body.get("stream"):
-        raise RefusedRequest("The embedded upstream does not stream; leave 'stream' out.", "stream")
+        raise RefusedRequest("The embedded upstream streams chat completions only; leave 'stream' out.", "stream")
 
 
 def _model(body: Mapping[str, Any], default: str) -> str:

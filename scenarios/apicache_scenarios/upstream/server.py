@@ -50,7 +50,7 @@ class EmbeddedUpstream:
         application = web.Application(middlewares=[self._upstream_middleware()], client_max_size=64 * 1024**2)
         application.add_routes(
             [
-                web.post("/v1/chat/completions", _posted(answers.chat_completion)),
+                web.post("/v1/chat/completions", _posted(answers.chat_completion, answers.chat_chunks)),
                 web.post("/v1/embeddings", _posted(answers.embeddings)),
                 web.post("/v1/responses", _posted(answers.response)),
                 web.get("/v1/quotes/{symbol}", _quote),
@@ -102,8 +102,13 @@ class EmbeddedUpstream:
         return web.json_response(msgspec.to_builtins(self._behaviour))
 
 
-def _posted(answer: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Handler:
-    async def handle(request: web.Request) -> web.Response:
+def _posted(
+    answer: Callable[[Mapping[str, Any]], dict[str, Any]],
+    chunks: Callable[[Mapping[str, Any]], list[dict[str, Any]]] | None = None,
+) -> Handler:
+    """Answers a posted JSON object; with `chunks`, as a stream of server-sent events if it is asked for."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
         try:
             body = await request.json()
         except (json.JSONDecodeError, UnicodeDecodeError):
@@ -111,11 +116,22 @@ def _posted(answer: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Handler:
         if not isinstance(body, dict):
             return _error(HTTPStatus.BAD_REQUEST, "The body must be a JSON object.")
         try:
+            if chunks is not None and body.get("stream"):
+                return await _streamed(request, chunks(body))
             return web.json_response(answer(body))
         except answers.RefusedRequest as refused:
             return _error(HTTPStatus.BAD_REQUEST, refused.message, param=refused.param)
 
     return handle
+
+
+async def _streamed(request: web.Request, documents: list[dict[str, Any]]) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
+    await response.prepare(request)
+    for event in [*map(json.dumps, documents), "[DONE]"]:
+        await response.write(f"data: {event}\n\n".encode())
+    await response.write_eof()
+    return response
 
 
 async def _quote(request: web.Request) -> web.Response:

@@ -16,8 +16,11 @@ $(READY): pyproject.toml
 demo: $(READY)
 	$(BIN)/apicache demo
 
+# Tests marked `browser` need a Chromium in PATH: apt-get install chromium
+BROWSER := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 test: $(READY)
-	$(BIN)/python -m pytest -n auto
+	$(if $(BROWSER),,@echo "no Chromium in PATH: tests of the dashboard are left out")
+	$(BIN)/python -m pytest -n auto --dist loadgroup $(if $(BROWSER),,-m "not browser")
 
 bench-peers: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group peers

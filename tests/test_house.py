@@ -13,6 +13,7 @@ SOURCE_ROOTS = ("runtime", "codemods", "scenarios", "cli")
 FOLDERS_OF_PARTS = (
     "apicache.adapters",
     "apicache.integrations",
+    "apicache.providers",
     "apicache.tiers",
     "apicache_codemods.detectors",
     "apicache_scenarios.executors",

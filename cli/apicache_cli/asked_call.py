@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from apicache.core import Route, route_of, switch_of
 from apicache.errors import InputError, did_you_mean
 from apicache.modes import Switch
 from apicache.operations import Operation
@@ -16,6 +17,15 @@ from apicache.policy import Policy
 from apicache_scenarios.application import load_application
 
 _UNFIT: Final = object()
+_PASSED_BY: Final = {
+    Route.OFF: "the cache is off",
+    Route.WRITE: "the operation is a write",
+    Route.NO_STORE: "its no_store parameters say so",
+    Route.UNIDENTIFIED: "it has no key",
+    Route.NOT_CHOSEN: "the cache is on for {switch} of the keys, and not for this one",
+    Route.OBSERVE: "mode observe serves nothing from the cache",
+    Route.SHADOW: "mode shadow serves nothing from the cache",
+}
 
 
 class AskedCall(NamedTuple):
@@ -48,31 +58,16 @@ def asked_call(app: str | None, directory: Path, name: str, written: Sequence[st
         raise InputError(f"operation {name!r}: {error}; it takes {', '.join(sorted(operation.names))}") from error
     if plan.key is None:
         raise InputError(f"operation {name!r} cannot be cached with these parameters: {plan.bypass}")
-    return AskedCall(name, plan.key, plan.material, plan.policy, _passed_by(plan, plan.key, Switch.parse(cache.mode)))
+    return AskedCall(name, plan.key, plan.material, plan.policy, _passed_by(plan, Switch.parse(cache.mode)))
 
 
-def _passed_by(plan: Plan, key: bytes, switch: Switch) -> str | None:
-    """Why nothing is served, in the order in which the runtime asks."""
-    policy = plan.policy
-    if switch.mode != "off" and policy.mode is not None:
-        switch = Switch.parse(policy.mode)
-    if switch.mode == "off":
-        return "the cache is off"
-    if policy.invalidates:
-        return "the operation is a write"
-    if _is_no_store(plan):
-        return "its no_store parameters say so"
-    if not switch.applies_to(key):
-        return f"the cache is on for {switch} of the keys, and not for this one"
-    return None if switch.mode == "on" else f"mode {switch.mode} serves nothing from the cache"
-
-
-def _is_no_store(plan: Plan) -> bool:
-    given = plan.policy.no_store
-    try:
-        return bool(given(plan.parameters)) if callable(given) else any(map(plan.parameters.get, given))
-    except Exception:  # noqa: BLE001 - the policy's own function, or a value without a truth: the runtime stores nothing then
-        return True
+def _passed_by(plan: Plan, switch: Switch) -> str | None:
+    route = route_of(plan, switch)
+    if route is Route.CACHE:
+        return None
+    if route is Route.NO_STORE and plan.bypass is not None:
+        return plan.bypass
+    return _PASSED_BY[route].format(switch=switch_of(plan.policy, switch))
 
 
 def _parameters(operation: Operation, written: Sequence[str]) -> dict[str, Any]:

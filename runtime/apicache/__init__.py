@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> Any:
-        import importlib.util  # noqa: PLC0415 - with the runtime
+        import importlib.machinery  # noqa: PLC0415 - with the runtime; asyncio loads it, `importlib.util` is 1 ms more
 
-        if importlib.util.find_spec(f"{__name__}.{name}") is not None:  # `from apicache import adapters`
+        place = globals()["__path__"]
+        if importlib.machinery.PathFinder.find_spec(f"{__name__}.{name}", place):  # `from apicache import adapters`
             raise AttributeError(name)
         process_wide = importlib.import_module("apicache.process_wide")
         if name not in process_wide.__all__ and name != "__all__":

@@ -5,27 +5,15 @@ module's functions. It may import its library at the top: it is itself imported 
 have turned up.
 """
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from apicache.credentials import is_credential, sets_session_cookie, storable_headers
 from apicache.errors import UnidentifiableError
-from apicache.http_semantics import (
-    NEGATIVE_STATUSES,
-    READ_LIKE_METHODS,
-    REVALIDATABLE_METHODS,
-    STORABLE_STATUSES,
-    Headers,
-    Validators,
-    renewed_headers,
-    terms_of,
-)
 
-_SEARCHED: Final = re.compile(r"key-?_?words?|authors?$", re.IGNORECASE)
-"""Query parameters that only look like credentials' names."""
+if TYPE_CHECKING:
+    from apicache.http_semantics import Validators  # not at run time: 4 ms, and only HTTP libraries' adapters need it
 
 
 class Identified(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +31,9 @@ class Identified(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the request carries a credential: a header, an auth setting, a cookie, or one in its URL."""
     send: Callable[[], Any] | None = None
     """Makes exactly the call that was identified; None when the callable itself is called."""
-    revalidate: Callable[[Validators], Callable[[], Any]] | None = None
+    streamed: "Streamed | None" = None
+    """How a call whose answer comes in chunks is made and given; None for any other."""
+    revalidate: "Callable[[Validators], Callable[[], Any]] | None" = None
     """Given an entry's validators, the load that asks whether it still holds: the identified request with
     If-None-Match and If-Modified-Since added. None when the call cannot be made that way."""
 
@@ -58,6 +48,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     lifetime: float | None
     """Seconds that the response itself allows; None when it does not say, 0 when it must be revalidated each time.
     0 comes only with validators, or with `forbidden`."""
+    status: int | None = None
+    """The HTTP status; None where there is none."""
     forbidden: bool = False
     """True when the response's own headers forbid storing it, which the policy may override; `refusal` is None then
     unless something else refuses it."""
@@ -66,13 +58,43 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     unless something else refuses it."""
     private: bool = False
     """True when it is for one user only: to be stored only for calls that carry a credential or have a scope."""
-    validators: Validators = ()
+    validators: "Validators" = ()
     must_revalidate: bool = False
     """True when it must not be served stale, whatever the policy's grace."""
     stale_while_revalidate: float | None = None
     """Seconds past its lifetime that it may be served while it is refreshed (RFC 5861); None when it does not say."""
     stale_if_error: float | None = None
     """Seconds past its lifetime that it may be served when refreshing fails (RFC 5861); None when it does not say."""
+
+
+class Upstream(msgspec.Struct, frozen=True, kw_only=True):
+    """A stream that the upstream has begun."""
+
+    head: Any
+    """What comes before the first chunk, in plain values: a status, headers."""
+    chunks: Any
+    """An iterator of its chunks as they come, async for an async caller."""
+    close: Callable[[], Any]
+    """Ends it, wherever it stands; may give an awaitable."""
+    snapshot: Snapshot
+    """What the upstream says of storing it; `data` is not looked at."""
+
+
+class Streamed(msgspec.Struct, frozen=True, kw_only=True):
+    """A call whose answer comes in chunks, as its adapter sees it."""
+
+    open: Callable[[], Any]
+    """Makes the call; gives an Upstream, or an awaitable of one."""
+    give: Callable[[Any, Any], Any]
+    """What a caller is given, or an awaitable of it: made of the head, and of an iterator of the chunks."""
+    pack: Callable[[Any], bytes]
+    """The stored form of a chunk; raises UnencodableError for one that has none."""
+    unpack: Callable[[bytes], Any]
+    """The chunk, a fresh one each time."""
+    is_sent_at_once: bool = False
+    """True when nothing that happens to the arguments once it is open changes what comes."""
+    is_complete: Callable[[Sequence[bytes]], bool] | None = None
+    """Whether a stream has come to the mark that its format ends with; None where there is none but its mere end."""
 
 
 class Adapter(Protocol):
@@ -119,45 +141,3 @@ def check_repeatable(given: Any) -> None:
     elif isinstance(given, list | tuple | set | frozenset):
         for item in given:
             check_repeatable(item)
-
-
-def check_read_like(method: str) -> None:
-    """Refuse a method that changes state upstream; raises UnidentifiableError."""
-    if method.upper() not in READ_LIKE_METHODS:
-        raise UnidentifiableError(f"{method.upper()} changes state upstream; call it directly")
-
-
-def url_carries_credential(url: str) -> bool:
-    """Whether a URL has user info, or a query parameter that is named like a credential."""
-    from urllib.parse import parse_qsl, urlsplit  # noqa: PLC0415 - 4 ms that calls without a URL do not pay
-
-    parts = urlsplit(url)
-    names = (name for name, _ in parse_qsl(parts.query, keep_blank_values=True))
-    return "@" in parts.netloc or any(is_credential(name) and not _SEARCHED.search(name) for name in names)
-
-
-def http_snapshot(data: Mapping[str, Any], chain: Sequence[Headers], set_cookies: Iterable[str]) -> Snapshot:
-    """The snapshot of an HTTP response whose stored `data` has its `status` and `method`.
-
-    `chain` holds the headers of its redirects and, last, its own; `set_cookies` all their Set-Cookie headers.
-    """
-    status = data["status"]
-    refusal = negative = None
-    if status in NEGATIVE_STATUSES:
-        negative = f"status {status}"
-    elif status not in STORABLE_STATUSES:
-        refusal = f"status {status}"
-    if refusal is None and sets_session_cookie(set_cookies):
-        refusal = "it sets a cookie, which a hit would not set"
-    terms = terms_of(chain, revalidatable=status in STORABLE_STATUSES and data["method"] in REVALIDATABLE_METHODS)
-    return Snapshot(data=data, refusal=refusal, negative=negative, **msgspec.structs.asdict(terms))
-
-
-def renewed_snapshot(data: Mapping[str, Any], received: Headers, set_cookies: Iterable[str]) -> Snapshot:
-    """What an HTTP response's stored `data`, which has its `headers`, becomes by the headers of a 304.
-
-    Raises UnstorableError when the 304 is about another version.
-    """
-    stored = [(name, value) for name, value in data["headers"]]
-    headers = renewed_headers(stored, [(name, value) for name, value in storable_headers(received)])
-    return http_snapshot({**data, "headers": [list(pair) for pair in headers]}, [headers], set_cookies)

@@ -1,10 +1,12 @@
 """The record classes that a function's return annotation reaches."""
 
+import builtins
 import enum
 import functools
 import sys
 import types
 import typing
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -12,6 +14,8 @@ from apicache.tagged import is_record
 
 _Names = tuple[Mapping[str, Any], ...]
 """Where the names of an annotation that is text are looked up: the first that has it."""
+_Missing = tuple[tuple[_Names, str], ...]
+"""Names, each with where it was looked for."""
 
 _UNRESOLVED: Final = (AttributeError, ImportError, LookupError, NameError, SyntaxError, TypeError, ValueError)
 """What `typing.get_type_hints` raises for text that means nothing at run time, such as a type checker's import."""
@@ -19,51 +23,99 @@ _LIBRARIES: Final = frozenset({"builtins", "msgspec", "pydantic", "typing"})
 """Whose base classes declare nothing of a record's own."""
 
 
-def classes_of_result(function: Callable[..., Any]) -> list[type]:
-    """The classes of enums, dataclasses, structs and models in what `function` returns, and in their fields.
-
-    When one name of an annotation cannot be resolved, its other names still are: by look-up, without evaluation.
-    """
-    if isinstance(function, type):
-        return _Walk().over(function, ())
+def declaring(function: Callable[..., Any]) -> Any:
+    """The function or class whose return annotation tells what a callable returns: the same one for all instances."""
     while isinstance(function, functools.partial):
         function = function.func
+    if isinstance(function, type):
+        return function
     if not isinstance(function, types.FunctionType | types.MethodType | types.BuiltinFunctionType):
         function = getattr(type(function), "__call__", function)  # noqa: B004 - of an instance, its class's method
-    names = _names_around(function)
+    return getattr(function, "__func__", function)
+
+
+class Reach:
+    """What the return annotation of a function, one that `declaring` gives, reaches.
+
+    The classes are those of enums, dataclasses, structs and models in what it returns, and in their fields. When one
+    name of an annotation cannot be resolved, its other names still are: by look-up, without evaluation.
+    """
+
+    def __init__(self, function: Any) -> None:
+        self.classes: tuple[type, ...] = ()
+        """In the order in which they are reached."""
+        self.missing: _Missing = ()
+        """Names that meant nothing: some may be defined later, a type checker's imports never are."""
+        self._function: Callable[[], Any] = _reference(function)
+        self._walk(function)
+
+    def has_grown(self) -> bool:
+        """Whether a name that was missing has been defined since; the classes are then found anew."""
+        if not any(name in namespace for names, name in self.missing for namespace in names):
+            return False
+        function = self._function()
+        if function is None:
+            return False
+        self._walk(function)
+        return True
+
+    def _walk(self, function: Any) -> None:
+        walk = _Walk()
+        if isinstance(function, type):
+            walk.visit(function, ())
+        else:
+            names = _names_around(function)
+            try:
+                hints = typing.get_type_hints(function, localns=dict(names[0]), include_extras=True)
+            except _UNRESOLVED:
+                hints = getattr(function, "__annotations__", {})
+            walk.visit(hints.get("return"), names)
+        self.classes, self.missing = tuple(walk.found), tuple(walk.missing)
+
+
+def _reference(function: Any) -> Callable[[], Any]:
+    """Weak, for what a function declares is remembered as long as it lives."""
     try:
-        closure = dict(names[0]) if names else None
-        result = typing.get_type_hints(function, localns=closure, include_extras=True).get("return")
-    except _UNRESOLVED:
-        result = getattr(function, "__annotations__", {}).get("return")
-    return _Walk().over(result, names)
+        return weakref.ref(function)
+    except TypeError:  # a builtin, which lives anyway
+        return lambda: function
 
 
 def _names_around(function: Any) -> _Names:
-    code, cells = getattr(function, "__code__", None), getattr(function, "__closure__", None) or ()
-    closure = {}
-    for name, cell in zip(code.co_freevars if code else (), cells, strict=False):
+    return (_Closure(function), getattr(function, "__globals__", {}))
+
+
+class _Closure(Mapping[str, Any]):
+    """The names that a function has closed over, once they are assigned."""
+
+    def __init__(self, function: Any) -> None:
+        code, cells = getattr(function, "__code__", None), getattr(function, "__closure__", None) or ()
+        self._cells = dict(zip(code.co_freevars if code else (), cells, strict=False))
+
+    def __getitem__(self, name: str) -> Any:
         try:
-            closure[name] = cell.cell_contents
+            return self._cells[name].cell_contents
         except ValueError:  # not assigned yet
-            continue
-    return (closure, getattr(function, "__globals__", {}))
+            raise KeyError(name) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._cells if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 class _Walk:
     """One walk over an annotation and all that it reaches."""
 
     def __init__(self) -> None:
-        self._found: dict[type, None] = {}
+        self.found: dict[type, None] = {}
+        self.missing: list[tuple[_Names, str]] = []
         self._seen: dict[int, Any] = {}
         """By id, for not all annotations are hashable; holds them, so that no id is used again."""
 
-    def over(self, annotation: Any, names: _Names) -> list[type]:
-        """The classes found, in the order of the walk."""
-        self._visit(annotation, names)
-        return list(self._found)
-
-    def _visit(self, given: Any, names: _Names) -> None:
+    def visit(self, given: Any, names: _Names) -> None:
+        """Take in what an annotation reaches; `names` are those that mean something where it stands."""
         if given is None or id(given) in self._seen:
             return
         self._seen[id(given)] = given
@@ -74,15 +126,15 @@ class _Walk:
             self._visit_text(given, names)
         else:
             for part in _parts_of(given, origin):
-                self._visit(part, names)
+                self.visit(part, names)
 
     def _visit_class(self, kind: type) -> None:
         if is_record(kind):
-            self._found[kind] = None
+            self.found[kind] = None
         elif not typing.is_typeddict(kind):
             return
         for annotation, names in _fields_of(kind):
-            self._visit(annotation, names)
+            self.visit(annotation, names)
 
     def _visit_text(self, text: str, names: _Names) -> None:
         import ast  # noqa: PLC0415 - for annotations that `typing` could not resolve only
@@ -95,7 +147,20 @@ class _Walk:
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 self._visit_text(node.value, names)
             elif isinstance(node, ast.Name | ast.Attribute):
-                self._visit(_looked_up(ast.unparse(node), names), names)
+                self.visit(self._looked_up(ast.unparse(node), names), names)
+
+    def _looked_up(self, dotted: str, names: _Names) -> Any:
+        """What a dotted name stands for; None when it is unknown. Reads namespaces only."""
+        found, namespaces = None, names
+        for name in dotted.split("."):
+            namespace = next((each for each in namespaces if name in each), None)
+            if namespace is None:
+                if namespaces and not hasattr(builtins, name):
+                    self.missing.append((namespaces, name))
+                return None
+            found = namespace[name]
+            namespaces = (vars(found),) if isinstance(found, type | types.ModuleType) else ()
+        return found
 
 
 def _parts_of(given: Any, origin: Any) -> Iterator[Any]:
@@ -139,12 +204,3 @@ def _fields_of(kind: type) -> Iterator[tuple[Any, _Names]]:
 
 def _names_in(kind: type) -> _Names:
     return (vars(kind), vars(sys.modules[kind.__module__]) if kind.__module__ in sys.modules else {})
-
-
-def _looked_up(dotted: str, names: _Names) -> Any:
-    """What a dotted name stands for; None when it is unknown. Reads namespaces only."""
-    first, *rest = dotted.split(".")
-    found = next((mapping[first] for mapping in names if first in mapping), None)
-    for part in rest:
-        found = vars(found).get(part) if isinstance(found, type | types.ModuleType) else None
-    return found

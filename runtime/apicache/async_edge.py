@@ -1,12 +1,11 @@
 """The async edge: waits for the flow's steps in an event loop, and for flights."""
 
 import asyncio
-import inspect
-from collections.abc import Callable, Coroutine
-from types import CoroutineType
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from apicache.core import Route, awaited
+from apicache.core import Route, Start, awaited
+from apicache.far_hits import Missed
 from apicache.flights import AbandonedError, Flight, WaitedTooLongError
 from apicache.flow import Answer, Flow, Make, Read, Run, Step, Steps, waits
 from apicache.planning import Plan
@@ -24,33 +23,81 @@ class AsyncEdge(Flow):
         return self._answer_on(Route.CACHE if plan.is_missing else self.route(plan), plan)
 
     async def _answer_on(self, route: Route, plan: Plan) -> Answer:
-        if route is not Route.CACHE:
+        if route is not Route.CACHE or plan.instead is not None:
             return await self._aside(plan, route)
+        if plan.flight is not None:
+            return await self._fly_out(plan, plan.flight, leads=True)
         is_missing = plan.is_missing
         while True:
             near = None if is_missing else self._from_near(plan)
             if near is not None:
                 return near
-            is_missing = False
             loop = asyncio._get_running_loop()  # noqa: SLF001 - documented; None without one
-            far = None if loop is None else await self._look_far_first(plan)
+            far = None
+            if loop is not None and not (is_missing and plan.has_looked_far):
+                far = await self._look_far_first(plan)
+            is_missing = False
             if far is not None:
                 return far
             # In another kind of event loop, nothing here can wait.
-            flight, leads = (None, False) if loop is None else self._flights.join(plan.key or b"", loop)
+            flight, leads = (None, False) if loop is None else self.flights.join(plan.key or b"", loop)
             if flight is None:
                 return await self._by_itself(plan)
             if leads:
-                self._flights.launch(flight, self._lead(plan, flight))
+                self.flights.launch(flight, self._fly(self.flow(plan, flight)))
             try:
-                if leads and flight.done:  # the load had nothing to wait for
-                    return self._led(plan, self._flights.landed(flight))
-                answer = await self._arrive(plan, flight, leads)
+                return await self._fly_out(plan, flight, leads=leads)
             except AbandonedError:
-                if leads:
-                    raise asyncio.CancelledError from None
                 continue
-            return answer or await self._by_itself(plan)
+
+    async def _answer_by_any(self, plan: Plan, route: Route) -> Answer:
+        """Answer by the first call that succeeds. Each has a flight of its own: who joins one asked for just that."""
+        while True:
+            instead, plan.instead = plan.instead, None
+            try:
+                return await self._answer_on(route, plan)
+            except Exception as error:
+                if instead is None:
+                    raise
+                plan = instead(plan, error)
+            route = self.route(plan)
+
+    async def _fly_out(self, plan: Plan, flight: Flight[Outcome], *, leads: bool) -> Answer:
+        """Wait for a flight; raises AbandonedError for who has not led it."""
+        try:
+            if leads and flight.done:  # the load had nothing to wait for
+                return self._led(plan, self.flights.landed(flight))
+            answer = await self._arrive(plan, flight, leads)
+        except AbandonedError:
+            if leads:
+                raise asyncio.CancelledError from None
+            raise
+        return answer or await self._by_itself(plan)
+
+    async def answer_missed(self, missed: Missed) -> Any:
+        """The result for an async caller, as `answer`; a hit in the far tiers goes the short way."""
+        key = missed.key
+        if self.writer.waiting(key) is None and asyncio._get_running_loop() is not None:  # noqa: SLF001 - as above
+            found = await self._batched_reads().read(key)
+            hit = None if found is None else missed.hits.hit(key, found)
+            if hit is not None:
+                return hit[0]
+            plan = missed.plan()
+            answer = self._from_far(plan, found)
+            if answer is not None:
+                return answer.value
+        else:  # the flow takes that, or nothing here can wait
+            plan = missed.plan()
+        plan.is_missing = True
+        return (await self._answer_on(Route.CACHE, plan)).value
+
+    async def look_up(self, plan: Plan) -> Answer | None:
+        """A fresh answer that the tiers have; None where the call has to be made."""
+        answer = self.fresh(plan, self.near(plan))
+        if answer is not None or not self.uses(plan, self.tiers.far):
+            return answer
+        found = self.waiting(plan) or await self._batched_reads().read(plan.key or b"")
+        return self._from_far(plan, found)
 
     async def _look_far_first(self, plan: Plan) -> Answer | None:
         """A look of this call's own at the far tiers: an answer there needs no flight."""
@@ -62,15 +109,15 @@ class AsyncEdge(Flow):
         latest = self.tiers.markers.latest
         for seconds in waits(plan.policy):
             try:
-                outcome = await self._flights.wait_async(flight, seconds)
+                outcome = await self.flights.wait_async(flight, seconds)
             except WaitedTooLongError:
                 late = self._too_late(plan, flight)
                 if late is not None:
                     return late
-                self._flights.rejoin(flight)
+                self.flights.rejoin(flight)
             else:
                 return self._led(plan, outcome) if leads else self._followed(plan, outcome, latest)
-        self._flights.leave(flight)
+        self.flights.leave(flight)
         raise self._timed_out(plan)
 
     async def _by_itself(self, plan: Plan) -> Answer:
@@ -78,22 +125,10 @@ class AsyncEdge(Flow):
         value = await awaited(plan.load())
         return self._led(plan, self.settle(plan, outcome_of(plan, value, self.load_of(start)), start))
 
-    def _lead(self, plan: Plan, flight: Flight[Outcome]) -> Coroutine[Any, Any, Outcome]:
-        return self._fly(self.flow(plan, flight)) if self.tiers.far else self._fly_near(plan, flight)
-
-    async def _fly_near(self, plan: Plan, flight: Flight[Outcome]) -> Outcome:
-        """`flow` where there are only near tiers, and nothing in them: no step but the load, and none is handed over.
-
-        Steps cost more than all else that a miss in memory does.
-        """
-        if self.tiers.may_have_near(plan.key or b"") and self.near(plan) is not None:
-            return await self._fly(self.flow(plan, flight))
-        start = self.start()
+    async def rest(self, plan: Plan, begun: Awaitable[Any], start: Start) -> Outcome:
+        """The outcome of a load that has begun."""
         try:
-            value = plan.load()
-            if type(value) is CoroutineType or inspect.isawaitable(value):
-                value = await value
-            outcome = outcome_of(plan, value, self.load_of(start))
+            outcome = outcome_of(plan, await begun, self.load_of(start))
         except Exception as error:
             self.load_failed(plan, error)
             raise
@@ -142,7 +177,9 @@ class AsyncEdge(Flow):
         return self._reads
 
     async def _aside(self, plan: Plan, route: Route) -> Answer:
-        """The routes that serve nothing."""
+        """The routes that serve nothing, and calls that may be made otherwise."""
+        if plan.instead is not None:
+            return await self._answer_by_any(plan, route)
         if route is Route.SHADOW:
             found = self.near(plan)
             if found is None and self.tiers.far:

@@ -42,7 +42,7 @@ class Breaker:
 
     def allows(self) -> bool:
         """Whether the caller may use the tier now; the caller that gets True while it is open is the probe."""
-        if self._is_closed():  # without the lock: at worst one more call reaches a tier that just failed
+        if self.is_closed():  # without the lock: at worst one more call reaches a tier that just failed
             return True
         with self._lock:
             if self._probe_at is None:
@@ -56,7 +56,7 @@ class Breaker:
 
     def succeeded(self) -> None:
         """The tier answered: a probe's success closes the breaker."""
-        if self._is_closed():
+        if self.is_closed():
             return
         with self._lock:
             if self._probing:
@@ -74,5 +74,6 @@ class Breaker:
             self._probing = False
             self._probe_at = self._clock.monotonic() + self._open_seconds
 
-    def _is_closed(self) -> bool:
+    def is_closed(self) -> bool:
+        """Whether the tier is in order, as far as is known."""
         return self._probe_at is None

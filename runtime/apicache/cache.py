@@ -13,6 +13,7 @@ from apicache.clock import Clock, SystemClock
 from apicache.engine import Engine
 from apicache.errors import InputError, did_you_mean
 from apicache.hooks import EventKind, Hook
+from apicache.many import check_bounds, filled_in, missing_in
 from apicache.markers import Scope
 from apicache.modes import Switch
 from apicache.operations import Operation, OperationTable
@@ -26,6 +27,9 @@ from apicache.warming import OnOutcome, WarmOutcome, warm
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from apicache.provider_settings import ProviderOptions, ProviderSettings
+    from apicache.senders import Sender
+
 
 class Concerned(TypedDict, total=False):
     """What an invalidation concerns."""
@@ -37,7 +41,7 @@ class Concerned(TypedDict, total=False):
     everything: bool
 
 
-_KEY: Final = re.compile("[0-9a-f]{64}")
+_KEY: Final = "[0-9a-f]{64}"
 
 
 def _defaults() -> ModuleType:
@@ -45,6 +49,13 @@ def _defaults() -> ModuleType:
     from apicache import defaults  # noqa: PLC0415
 
     return defaults
+
+
+def _builtin(engine: Engine) -> Mapping[str, Operation]:
+    """What providers offer, imported when a name is looked up that the application has not registered."""
+    from apicache import builtin  # noqa: PLC0415
+
+    return builtin.operations_of(engine.setup.providers)
 
 
 @final
@@ -78,12 +89,16 @@ class UnifiedAPICache(CallSurface):
         allow_modules: Sequence[str] = (),
         tier_timeout: float = 0.25,
         usage_log: bool = False,
+        providers: "ProviderOptions | None" = None,
+        sender: "Sender | None" = None,
     ) -> "UnifiedAPICache":
         """An isolated cache.
 
         It has the given tiers, from nearest to farthest; or memory and a disk tier in `directory`; or memory alone.
         `mode` is `off`, `observe`, `shadow`, `on`, or a percentage of the keys; `policy` lies under each operation's
-        own; `tier_timeout` is in seconds; `usage_log` needs a directory. Raises InputError for what does not fit.
+        own; `tier_timeout` is in seconds; `usage_log` needs a directory; `providers` is what otherwise
+        `[tool.apicache.providers]` sets, `sender` what their requests are sent by. Raises InputError for what does
+        not fit.
         """
         if tiers is not None and directory is not None:
             raise InputError("both tiers and directory were given; a directory belongs to the default disk tier")
@@ -107,6 +122,8 @@ class UnifiedAPICache(CallSurface):
             allow_modules=tuple(allow_modules),
             timeout=tier_timeout,
             build_usage_log=(lambda: _defaults().usage_log_in(directory)) if usage_log else None,
+            providers=None if providers is None else _provider_settings(providers),
+            sender=sender,
         )
         cache = cls._new(lambda: setup, clock or SystemClock())
         for hook in hooks:
@@ -117,7 +134,7 @@ class UnifiedAPICache(CallSurface):
     def _new(cls, find_setup: Callable[[], Setup], clock: Clock) -> "UnifiedAPICache":
         cache = super().__new__(cls)
         cache._engine = Engine(find_setup, clock)
-        cache._operations = OperationTable()
+        cache._operations = OperationTable(lambda: _builtin(cache._engine))
         cache._operation, cache._options = None, {}
         cache._bound, cache._policies = {}, {}
         return cache
@@ -131,7 +148,7 @@ class UnifiedAPICache(CallSurface):
         try:
             yield self
         finally:
-            self._engine.close()
+            self.close()
             self._engine = before
 
     @property
@@ -158,31 +175,47 @@ class UnifiedAPICache(CallSurface):
         return self._engine.hooks.add(hook, kinds)
 
     async def cached_api_calls(
-        self, calls: Sequence[Mapping[str, Any]], *, concurrency: int = 16, return_exceptions: bool = False
+        self,
+        calls: Sequence[Mapping[str, Any]],
+        *,
+        concurrency: int = 16,
+        batch_size: int | None = None,
+        return_exceptions: bool = False,
     ) -> list[Any]:
         """Answers to many calls (`{"operation": ..., **parameters}`), in their order.
 
-        What the tiers have is read at once; the rest is loaded, at most `concurrency` at a time. The first exception is
-        raised when all have ended, or each stands in its call's place with `return_exceptions`. Raises InputError,
-        before any call, for an unknown operation.
+        What the tiers have is read at once; the rest is loaded, each key once, at most `concurrency` at a time; with
+        `batch_size` in waves of so many keys, of which one begins when the one before it has ended. Calls of batched
+        operations are bounded by these waves and by the operation's own `batch_size` and `concurrency` alone. The first
+        exception is raised when all have ended, or each stands in its call's place with `return_exceptions`. Raises
+        InputError, before any call, for an unknown operation or a bound below 1.
         """
-        answers: list[Any] = []
-        plans: list[tuple[int, Plan]] = []
-        for position, call in enumerate(calls):
-            found = self._look_up_entry(position, dict(call))
-            answers.append(found)
-            if type(found) is Plan:
-                plans.append((position, found))
-        if plans:
-            loaded = await self._engine.answer_many([plan for _, plan in plans], concurrency)
-            for (position, _), answer in zip(plans, loaded, strict=True):
-                if isinstance(answer, BaseException):
-                    if not return_exceptions:
-                        raise answer
-                    answers[position] = answer
-                else:
-                    answers[position] = answer.value
-        return answers
+        check_bounds(concurrency=concurrency, batch_size=batch_size)
+        found = [self._look_up_entry(position, dict(call)) for position, call in enumerate(calls)]
+        missing = missing_in(found)
+        loaded = await self._engine.answer_many(tuple(missing.values()), concurrency, batch_size) if missing else ()
+        return filled_in(found, missing, loaded, return_exceptions=return_exceptions)
+
+    def cached_api_calls_sync(
+        self,
+        calls: Sequence[Mapping[str, Any]],
+        *,
+        concurrency: int = 1,
+        batch_size: int | None = None,
+        return_exceptions: bool = False,
+    ) -> list[Any]:
+        """As `cached_api_calls`, for sync code; a call of an async operation that has to be loaded raises TypeError.
+
+        Loads run in the caller's thread, one after another; with a `concurrency` of more than 1 in threads, but those
+        of batched operations.
+        """
+        from apicache.sync_many import answer_many_sync  # noqa: PLC0415 - for sync code with many calls
+
+        check_bounds(concurrency=concurrency, batch_size=batch_size)
+        found = [self._look_up_entry(position, dict(call)) for position, call in enumerate(calls)]
+        missing = missing_in(found)
+        loaded = answer_many_sync(self._engine, tuple(missing.values()), concurrency, batch_size) if missing else ()
+        return filled_in(found, missing, loaded, return_exceptions=return_exceptions)
 
     def key_of(self, *, operation: str, **parameters: Any) -> str:
         """The key of an operation's call, 64 hexadecimal digits; raises InputError when it has none."""
@@ -237,10 +270,10 @@ class UnifiedAPICache(CallSurface):
         return await warm(self._engine, plans, concurrency, on_outcome)
 
     def _look_up_entry(self, position: int, entry: dict[str, Any]) -> Any:
-        return self._from_entry(position, entry, BoundOperation.answer)
+        return self._from_entry(position, entry, _answered)
 
     def _plan_entry(self, position: int, entry: dict[str, Any]) -> Any:
-        return self._from_entry(position, entry, BoundOperation.plan)
+        return self._from_entry(position, entry, _planned)
 
     def _from_entry(
         self, position: int, entry: dict[str, Any], take: Callable[[BoundOperation, dict[str, Any]], Any]
@@ -248,7 +281,11 @@ class UnifiedAPICache(CallSurface):
         if "operation" not in entry:
             raise InputError(f"entry {position} names no operation; write {{'operation': ..., ...}}")
         try:
-            return take(self._bound_operation(entry.pop("operation")), entry)
+            name = entry.pop("operation")
+            bound = self._bound.get(name)
+            if bound is None or bound.engine is not self._engine or bound.version != self._operations.version:
+                bound = self._bound_operation(name)
+            return take(bound, entry)
         except TypeError as error:
             raise InputError(f"entry {position}: {error}") from None
 
@@ -257,12 +294,13 @@ class UnifiedAPICache(CallSurface):
 
         `cache_hits`, `cache_misses`, `hit_rate` (0 to 1), `coalesced`, `stale`, `early_refreshes`, `bypassed`,
         `stored`, `not_stored`, `errors` (of tiers), `tier_hits`, `evictions`, `latency_saved_seconds`, `cost_saved`
-        (US dollars), `bytes` in memory; over the last minutes under `windows`, all of it also under `operations`.
+        (US dollars), `bytes` in memory; over the last minutes under `windows`, all of it also under `operations`;
+        and under `providers` each one's calls, errors, latency, tokens, cost, and the state of its breaker.
         """
-        return self._engine.stats()
+        return self._engine.stats() | {"providers": self._engine.provider_counts()}
 
     def flush(self, seconds: float = 5.0) -> bool:
-        """Wait until refreshes have ended and all is written to every tier, at most so long; whether it is."""
+        """Wait until refreshes and streams have ended and all is written, at most so long; whether it is."""
         return self._engine.flush(seconds)
 
     def clear(self) -> None:
@@ -272,7 +310,22 @@ class UnifiedAPICache(CallSurface):
 
     def close(self) -> None:
         """Write what waits and release what the tiers hold open; the next call opens it again."""
+        self._engine.close_providers()
         self._engine.close()
+
+
+def _provider_settings(options: "ProviderOptions") -> "ProviderSettings":
+    from apicache.provider_settings import settings_of  # noqa: PLC0415 - for caches that are given some
+
+    return settings_of(options)
+
+
+def _answered(bound: BoundOperation, parameters: dict[str, Any]) -> Any:
+    return bound.answer(parameters)  # not `BoundOperation.answer`: a built-in operation has its own
+
+
+def _planned(bound: BoundOperation, parameters: dict[str, Any]) -> Plan:
+    return bound.plan(parameters)
 
 
 def _places(concerned: Concerned) -> list[tuple[Scope, str]]:
@@ -290,7 +343,7 @@ def _places(concerned: Concerned) -> list[tuple[Scope, str]]:
         places.append(("prefix", _text("prefix", concerned["prefix"])))
     key = concerned.get("key")
     if key:
-        if not _KEY.fullmatch(_text("key", key)):
+        if not re.fullmatch(_KEY, _text("key", key)):
             raise InputError(f"key={key!r} is not a key; give its 64 hexadecimal digits, as key_of returns them")
         places.append(("key", key))
     if not places:

@@ -1,6 +1,7 @@
 """What a cache decides: shared by its async and its sync edge, none of which decides anything."""
 
 import enum
+import functools
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,7 +16,7 @@ from apicache.markers import TICK, Marker
 from apicache.modes import Switch
 from apicache.planning import Plan
 from apicache.policy import Policy, policy_for
-from apicache.resources import Resources, Setup
+from apicache.resources import Resources, Setup, draw
 from apicache.stack import Found, Reading
 from apicache.storing import Load, Outcome, differs, is_error, outcome_of, tags_of, value_of
 from apicache.tier import Tier
@@ -32,16 +33,20 @@ class Judged(NamedTuple):
 
 
 class Route(enum.Enum):
-    """What becomes of a call before anything is looked up."""
+    """What becomes of a call before anything is looked up; by all but the last, nothing is served from the cache."""
 
-    THROUGH = "through"
+    OFF = "off"
     WRITE = "write"
+    NO_STORE = "no_store"
+    UNIDENTIFIED = "unidentified"
+    NOT_CHOSEN = "not chosen"
+    """The cache is on for a share of the keys only."""
     OBSERVE = "observe"
     SHADOW = "shadow"
     CACHE = "cache"
 
 
-class Start(NamedTuple):
+class Start(msgspec.Struct, frozen=True):
     """When a load began: the moment that invalidations are compared with, and a monotonic reading."""
 
     created: float
@@ -54,9 +59,8 @@ class Core(Resources):
     def __init__(self, find_setup: Callable[[], Setup], clock: Clock) -> None:
         super().__init__(find_setup, clock)
         self._observed: dict[bytes, float] = {}
-        self._switches: dict[str, Switch] = {}
         self._latest_created = -math.inf
-        self.random: Callable[[], float] = _draw
+        self.random: Callable[[], float] = draw
 
     # Policies and routes.
 
@@ -72,35 +76,15 @@ class Core(Resources):
         return base
 
     def route(self, plan: Plan) -> Route:
-        """Where the call goes; sets the plan's key unless it goes through."""
-        switch = self.switch
-        if switch.mode != "off" and plan.policy.mode is not None:
-            switch = self._switch_of(plan.policy.mode)
-        if switch.mode != "off":
-            if plan.policy.invalidates:
-                return Route.WRITE
-            if not self._is_no_store(plan):
-                plan.identify()
-                if plan.key is not None and (switch.share == 1 or switch.applies_to(plan.key)):
-                    return _ROUTES[switch.mode]
-        self.count(plan, "bypassed", "bypassed", plan.bypass)
-        if plan.bypass is not None:
-            self.report_once(plan.label, f"is called uncached: {plan.bypass}")
-        return Route.THROUGH
-
-    def _is_no_store(self, plan: Plan) -> bool:
-        given = plan.policy.no_store
-        try:
-            return bool(given(plan.parameters)) if callable(given) else any(map(plan.parameters.get, given))
-        except Exception as error:  # noqa: BLE001 - the policy's own function, or a value without a truth: not kept then
-            self.report_once(plan.label, f"is called uncached: its no_store raised {type(error).__name__}")
-            return True
-
-    def _switch_of(self, mode: str) -> Switch:
-        switch = self._switches.get(mode)
-        if switch is None:
-            switch = self._switches[mode] = Switch.parse(mode)
-        return switch
+        """As `route_of`; counts and tells what goes past the cache."""
+        route = route_of(plan, self.switch)
+        if route is Route.CACHE:
+            return route
+        if route in _THROUGH:
+            self.count(plan, "bypassed", "bypassed", plan.bypass)
+            if plan.bypass is not None:
+                self.report_once(plan.label, f"is called uncached: {plan.bypass}")
+        return route
 
     # Looking up.
 
@@ -110,7 +94,7 @@ class Core(Resources):
             return None
         entry, now = found.entry, self.clock.now()
         gone_at, stale_at = self.tiers.markers.concerning(entry.operation, entry.tags, plan.key)
-        max_age = _max_age(plan.policy, entry)
+        max_age = max_age_of(plan.policy, entry)
         verdict = decide(entry, now, gone_at=gone_at, stale_at=stale_at, max_age=max_age)
         if verdict is Verdict.GONE:
             return None
@@ -134,23 +118,19 @@ class Core(Resources):
             return judged.verdict is Verdict.FRESH
         if judged.verdict is Verdict.FRESH or judged.verdict is Verdict.EARLY:  # a set would hash them, in Python
             return True
-        return judged.verdict is Verdict.STALE and self._is_within(
-            plan, judged.entry, plan.policy.stale_while_revalidate
+        return judged.verdict is Verdict.STALE and is_within(
+            plan.policy, judged.entry, plan.policy.stale_while_revalidate, self.clock.now()
         )
 
     def is_servable_after_error(self, plan: Plan, judged: Judged | None) -> bool:
         """Whether an entry may be served because loading failed."""
-        return judged is not None and self._is_within(plan, judged.entry, plan.policy.stale_if_error_seconds)
+        policy = plan.policy
+        return judged is not None and is_within(policy, judged.entry, policy.stale_if_error_seconds, self.clock.now())
 
     def is_servable_in_time(self, plan: Plan, judged: Judged | None) -> bool:
         """Whether an entry may be served because loading takes too long."""
-        return judged is not None and self._is_within(plan, judged.entry, plan.policy.retention)
-
-    def _is_within(self, plan: Plan, entry: Entry, window: float) -> bool:
-        if window == 0 or (entry.must_revalidate and plan.policy.http == "honour"):
-            return False
-        ends = min(entry.fresh_until, entry.created + _max_age(plan.policy, entry))
-        return self.clock.now() < ends + window
+        policy = plan.policy
+        return judged is not None and is_within(policy, judged.entry, policy.retention, self.clock.now())
 
     def serve(self, plan: Plan, judged: Judged, detail: str | None = None) -> Outcome | None:
         """The outcome an entry stands for, counted as a hit; None when it can no longer be read."""
@@ -185,13 +165,18 @@ class Core(Resources):
     # Loading.
 
     def start(self) -> Start:
-        """The begin of a load. No two moments on the two sides of an invalidation are equal."""
+        """The begin of a load."""
+        return Start(self.moment(), self.clock.monotonic())
+
+    def moment(self) -> float:
+        """The moment of a load's begin. No two moments on the two sides of an invalidation are equal."""
         created = self.clock.now()
         latest = self.tiers.markers.latest
         if created <= latest:
             created = latest + TICK
-        self._latest_created = max(self._latest_created, created)
-        return Start(created, self.clock.monotonic())
+        if created > self._latest_created:  # noqa: PLR1730 - a function call less
+            self._latest_created = created
+        return created
 
     def marked(self, places: Iterable[tuple[Any, str]], *, hard: bool) -> list[Marker]:
         """Markers of this moment, known here at once: they concern every load that has begun so far."""
@@ -218,7 +203,7 @@ class Core(Resources):
         now = self.clock.monotonic()
         seconds = now - start.at
         outcome = self._checked(plan, outcome)
-        counts, cost = self.statistics.of(plan.label), plan.policy.cost
+        counts, cost = self.statistics.of(plan.label), outcome.cost
         stored = int(outcome.refusal is None and outcome.entry is not None)
         if plan.is_refresh:
             self.statistics.refreshed(counts, cost, stored)
@@ -231,7 +216,7 @@ class Core(Resources):
             if self.usage is not None:
                 self.usage.other("revalidated", plan, self.clock.now())
         if self.usage is not None:
-            self.usage.loaded(plan, outcome.entry if outcome.refusal is None else None, seconds, self.clock.now())
+            self.usage.loaded(plan, outcome.entry if outcome.refusal is None else None, seconds, self.clock.now(), cost)
         if outcome.refusal is not None:
             self.count(plan, "not_stored", "not_stored", outcome.refusal)
             if outcome.entry is None:
@@ -328,18 +313,59 @@ class Core(Resources):
             self.hooks.emit(CacheEvent(kind, plan.label, key, tier, seconds, detail))
 
 
-def _max_age(policy: Policy, entry: Entry) -> float:
+# What a policy says of its calls and entries: the engine does it, and `apicache explain` tells it.
+
+
+def switch_of(policy: Policy, switch: Switch) -> Switch:
+    """The switch in force; a cache that is off stays off, whatever the policy's own mode."""
+    return switch if policy.mode is None or switch.mode == "off" else _parsed(policy.mode)
+
+
+def route_of(plan: Plan, switch: Switch) -> Route:
+    """Where a call goes, in a cache with this switch; sets the plan's key, or the reason why there is none."""
+    policy = plan.policy
+    switch = switch_of(policy, switch)
+    if switch.mode == "off":
+        return Route.OFF
+    if policy.invalidates:
+        return Route.WRITE
+    if policy.no_store and _is_no_store(plan):
+        return Route.NO_STORE
+    plan.identify()
+    if plan.key is None:
+        return Route.UNIDENTIFIED
+    return _ROUTES[switch.mode] if switch.share == 1 or switch.applies_to(plan.key) else Route.NOT_CHOSEN
+
+
+def _is_no_store(plan: Plan) -> bool:
+    given = plan.policy.no_store
+    try:
+        return bool(given(plan.parameters)) if callable(given) else any(map(plan.parameters.get, given))
+    except Exception as error:  # noqa: BLE001 - the policy's own function, or a value without a truth: not kept then
+        plan.bypass = f"its no_store raised {type(error).__name__}"
+        return True
+
+
+def max_age_of(policy: Policy, entry: Entry) -> float:
     """Seconds from the begin of an entry's load; the caller's ttl may be shorter than the one it was stored with."""
     return math.inf if callable(policy.ttl) else policy.ttl + entry.compute_seconds
 
 
-def _draw() -> float:
-    import random  # noqa: PLC0415 - 2 ms that a cache without early refreshes does not pay
+def end_of(policy: Policy, entry: Entry) -> float:
+    """Until when an entry is fresh for a caller with this policy, in seconds since the epoch."""
+    return min(entry.fresh_until, entry.created + max_age_of(policy, entry))
 
-    return random.random()  # noqa: S311 - spreads refreshes, guards nothing
+
+def is_within(policy: Policy, entry: Entry, window: float, now: float) -> bool:
+    """Whether an entry that is fresh no longer may be served, so many seconds past its end."""
+    if window == 0 or (entry.must_revalidate and policy.http == "honour"):
+        return False
+    return now < end_of(policy, entry) + window
 
 
 _ROUTES: Final = {"on": Route.CACHE, "observe": Route.OBSERVE, "shadow": Route.SHADOW}
+_THROUGH: Final = (Route.OFF, Route.NO_STORE, Route.UNIDENTIFIED, Route.NOT_CHOSEN)
+_parsed: Final = functools.lru_cache(Switch.parse)
 
 
 async def awaited(result: Any) -> Any:

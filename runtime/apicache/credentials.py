@@ -16,6 +16,8 @@ _SECRET_RESPONSE_HEADER = re.compile(
 """Narrower than for requests: `x-ratelimit-remaining-tokens` and its like are no secrets."""
 _TOKEN_LIKE = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w:.~-]{24,}")
 """A path segment that may be a token (`/bot123456:AAE.../`): long, of letters and digits."""
+_SEARCHED: Final = re.compile(r"key-?_?words?|authors?$", re.IGNORECASE)
+"""Query parameters that only look like credentials' names."""
 
 REDACTED: Final = "REDACTED"
 
@@ -55,6 +57,15 @@ def identifying_cookies(header: str) -> str:
 def sets_session_cookie(set_cookie_headers: Iterable[str]) -> bool:
     """Whether any Set-Cookie header sets more than an infrastructure cookie."""
     return any(header.partition("=")[0].strip() not in INFRASTRUCTURE_COOKIES for header in set_cookie_headers)
+
+
+def url_carries_credential(url: str) -> bool:
+    """Whether a URL has user info, or a query parameter that is named like a credential."""
+    from urllib.parse import parse_qsl, urlsplit  # noqa: PLC0415 - 4 ms that calls without a URL do not pay
+
+    parts = urlsplit(url)
+    names = (name for name, _ in parse_qsl(parts.query, keep_blank_values=True))
+    return "@" in parts.netloc or any(is_credential(name) and not _SEARCHED.search(name) for name in names)
 
 
 def storable_url(url: str) -> str:

@@ -94,6 +94,7 @@ def project_setup() -> Setup:
         allow_modules=found.allow_modules,
         timeout=found.tier_timeout,
         build_usage_log=(lambda: usage_log_in(found.directory, found.usage_retention)) if found.usage_log else None,
+        providers=found.providers,
     )
 
 

@@ -6,6 +6,7 @@ key and the entry's fields. The key inside makes sure that an entry is never tak
 """
 
 import functools
+import struct
 import sys
 import zlib
 from types import ModuleType
@@ -18,8 +19,9 @@ from apicache.entry import Entry
 _MAGIC: Final = b"apic\x02"
 """File mark and format number; a change of the body's fields raises the number, older entries are then misses."""
 _CRC_END: Final = len(_MAGIC) + 4
-_FLAGS_END: Final = _CRC_END + 1
-_HEADER_LENGTH: Final = _FLAGS_END + 8
+_HEADER: Final = struct.Struct(">5sIBQ")
+"""The mark, the checksum, the flags, the length of the rest."""
+_HEADER_LENGTH: Final = _HEADER.size
 
 _STORED_AS_IS: Final = 0
 _COMPRESSED: Final = 1
@@ -70,30 +72,22 @@ class PlainSealer:
 
     def unseal(self, data: bytes) -> tuple[bytes, Entry] | None:
         """The key and the entry; None for anything damaged, cut short or of another format."""
-        if not data.startswith(_MAGIC) or len(data) < _HEADER_LENGTH:
+        if len(data) < _HEADER_LENGTH:
             return None
-        view = memoryview(data)
-        if int.from_bytes(view[_FLAGS_END:_HEADER_LENGTH], "big") != len(data) - _HEADER_LENGTH:
+        mark, checksum, flags, length = _unpack(data)
+        if mark != _MAGIC or length != len(data) - _HEADER_LENGTH:
             return None
-        if zlib.crc32(view[_CRC_END:]) != int.from_bytes(view[len(_MAGIC) : _CRC_END], "big"):
+        rest = data[_HEADER_LENGTH:]
+        if _crc32(rest, _crc32(data[_CRC_END:_HEADER_LENGTH])) != checksum:
             return None
-        return _opened(data[_CRC_END], view[_HEADER_LENGTH:])
-
-
-def _opened(flags: int, rest: memoryview) -> tuple[bytes, Entry] | None:
-    """What is in a body; None when it is none, though its checksum is right: of another format, or made up."""
-    body: bytes | memoryview | None = rest
-    if flags == _COMPRESSED:
-        body = _decompressed(rest)
-    elif flags != _STORED_AS_IS:
-        return None
-    if body is None:
-        return None
-    try:
-        key, entry = _decoder.decode(body)
-    except (ValueError, RecursionError, MemoryError):
-        return None
-    return (key, entry) if len(key) == KEY_LENGTH else None
+        body = rest if flags == _STORED_AS_IS else _decompressed(rest) if flags == _COMPRESSED else None
+        if body is None:
+            return None
+        try:
+            opened = _decode(body)
+        except (ValueError, RecursionError, MemoryError):  # none, though its checksum is right: another format, made up
+            return None
+        return opened if len(opened[0]) == KEY_LENGTH else None
 
 
 def _compressed(body: bytes) -> bytes | None:
@@ -105,7 +99,7 @@ def _compressed(body: bytes) -> bytes | None:
     return compressed if len(compressed) <= len(body) * _KEPT_RATIO else None
 
 
-def _decompressed(rest: memoryview) -> bytes | None:
+def _decompressed(rest: bytes) -> bytes | None:
     """The body, of exactly the length that was stored with it; None for anything else, found out within that length."""
     zstd, length = _zstd(), int.from_bytes(rest[:8], "big")
     if zstd is None or not 0 < length <= _BODY_MAX:
@@ -133,4 +127,7 @@ def _zstd() -> ModuleType | None:
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(tuple[bytes, Entry])
+# Every hit outside memory comes by these.
+_decode: Final = msgspec.msgpack.Decoder(tuple[bytes, Entry]).decode
+_unpack: Final = _HEADER.unpack_from
+_crc32: Final = zlib.crc32

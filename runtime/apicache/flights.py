@@ -9,16 +9,15 @@ to load by itself: waiting could never end.
 import asyncio
 import contextvars
 import functools
-import os
 import threading
-import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Generic, TypeVar
 
-from apicache import workers
+from apicache import forks, workers
 
 _O = TypeVar("_O")
 
+_thread = threading.get_ident
 _CHECK_SECONDS: Final = 1.0
 """How often a waiter looks whether the leader's event loop still exists."""
 
@@ -34,26 +33,23 @@ class WaitedTooLongError(Exception):
 class Flight(Generic[_O]):
     """One load; it lands once, with an outcome or an error."""
 
-    __slots__ = (
-        "__weakref__", "done", "error", "fallback", "kept", "key", "loop", "outcome", "task", "thread", "waiters",
-        "waits_for", "wakes",
-    )  # fmt: skip
+    # What most flights have alike stands in the class: there is one for each call that is not in memory.
+    done = False
+    outcome: _O | None = None
+    error: BaseException | None = None
+    waiters = 1
+    kept = False
+    """True when it goes on though nobody waits: a refresh, or a load that a caller did not wait out."""
+    fallback: Any = None
+    """What a caller whose time is over may be given instead, once the flight has found it."""
+    waits_for: "set[Flight[_O]] | None" = None
+    task: "asyncio.Task[None] | None" = None
 
     def __init__(self, key: bytes, loop: asyncio.AbstractEventLoop | None) -> None:
         self.key = key
         self.loop = loop
-        self.thread = threading.get_ident()
-        self.done = False
-        self.outcome: _O | None = None
-        self.error: BaseException | None = None
+        self.thread = _thread()
         self.wakes: list[Callable[[], object]] = []
-        self.waiters = 1
-        self.kept = False
-        """True when it goes on though nobody waits: a refresh, or a load that a caller did not wait out."""
-        self.fallback: Any = None
-        """What a caller whose time is over may be given instead, once the flight has found it."""
-        self.waits_for: set[Flight[_O]] | None = None
-        self.task: asyncio.Task[None] | None = None
 
     def result(self) -> _O:
         """The outcome; raises the error it landed with."""
@@ -67,10 +63,20 @@ class Flight(Generic[_O]):
 
     def can_be_waited_for_in(self, loop: asyncio.AbstractEventLoop | None) -> bool:
         """Whether this thread may wait for it; not when the load needs this very thread for another event loop."""
-        return self.loop is None or self.loop is loop or self.thread != threading.get_ident()
+        return self.loop is None or self.loop is loop or self.thread != _thread()
 
 
 _inside: contextvars.ContextVar[tuple[Flight[Any], ...]] = contextvars.ContextVar("apicache_flights", default=())
+
+
+def inside(flight: Flight[Any]) -> contextvars.Context:
+    """A copy of the caller's context that stands inside the flight's load."""
+    outer = _inside.get()
+    entered = _inside.set((*outer, flight) if outer else (flight,))
+    try:
+        return contextvars.copy_context()
+    finally:
+        _inside.reset(entered)
 
 
 class Loading:
@@ -94,8 +100,7 @@ class FlightTable(Generic[_O]):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._flights: dict[bytes, Flight[_O]] = {}
-        forget = weakref.WeakMethod(self._after_fork)
-        os.register_at_fork(after_in_child=lambda: (method := forget()) and method())
+        forks.on_fork(self._after_fork)
 
     def _after_fork(self) -> None:
         self._lock = threading.Lock()
@@ -106,10 +111,15 @@ class FlightTable(Generic[_O]):
         outer = _inside.get()
         with self._lock:
             flight = self._flights.get(key)
-            if flight is None or flight.is_dead():
-                flight = self._flights[key] = Flight(key, loop)
-                _note(outer, flight)
-                return flight, True
+            if flight is not None and flight.is_dead():
+                self._forget(flight)
+                flight = None
+            if flight is None:
+                own: Flight[_O] = Flight(key, loop)
+                flight = self._flights.setdefault(key, own)  # `lead` takes no lock
+                if flight is own:
+                    _note(outer, own)
+                    return own, True
             if flight in outer or any(_reaches(flight, each) for each in outer):
                 return None, False
             if not flight.can_be_waited_for_in(loop):
@@ -118,12 +128,20 @@ class FlightTable(Generic[_O]):
             _note(outer, flight)
             return flight, False
 
+    def lead(self, key: bytes, loop: asyncio.AbstractEventLoop) -> Flight[_O] | None:
+        """A new flight, which the caller leads; None where there is one, and inside another flight's load.
+
+        It takes no lock, and so does `land_at_once`: they are what every miss in memory pays for.
+        """
+        if _inside.get():
+            return None
+        flight: Flight[_O] = Flight(key, loop)
+        return flight if self._flights.setdefault(key, flight) is flight else None
+
     def launch(self, flight: Flight[_O], load: Coroutine[Any, Any, _O]) -> None:
         """Begin the load at once, in a task of its own, so that no caller's cancellation reaches it."""
-        flying = self._fly(flight, load)
-        loop = flight.loop or asyncio.get_running_loop()
         try:
-            task = workers.start(flying, loop)
+            task = workers.start(self._fly(flight, load), flight.loop or asyncio.get_running_loop(), inside(flight))
         except asyncio.CancelledError:  # raised by the load itself before it waited for anything
             self.land_with(flight, AbandonedError())
             return
@@ -135,7 +153,20 @@ class FlightTable(Generic[_O]):
 
     def launch_later(self, flight: Flight[_O], load: Coroutine[Any, Any, _O]) -> None:
         """Begin the load in a task of its own when the caller has gone on: nobody waits for it."""
-        self._watch(flight, load, asyncio.get_running_loop().create_task(self._fly(flight, load)))
+        loop = asyncio.get_running_loop()
+        self._watch(flight, load, loop.create_task(self._fly(flight, load), context=inside(flight)))
+
+    def go_on(
+        self,
+        flight: Flight[_O],
+        load: Coroutine[Any, Any, _O],
+        worker: workers.Worker,
+        context: contextvars.Context,
+    ) -> None:
+        """Have a load that awaits, to begin with, a `workers.Begun` go on in that worker's task and that context."""
+        flying = self._fly(flight, load)
+        worker.take_over(flying, context, context.run(flying.send, None))
+        self._watch(flight, load, worker.task)
 
     def _watch(self, flight: Flight[_O], load: Coroutine[Any, Any, _O], task: "asyncio.Task[None]") -> None:
         if flight.done:
@@ -152,7 +183,6 @@ class FlightTable(Generic[_O]):
         task.add_done_callback(ended)
 
     async def _fly(self, flight: Flight[_O], load: Coroutine[Any, Any, _O]) -> None:
-        _inside.set((*_inside.get(), flight))  # never reset: it runs in a context of its own
         try:
             outcome = await load
         except Exception as error:  # noqa: BLE001 - every waiter raises it
@@ -175,8 +205,16 @@ class FlightTable(Generic[_O]):
                 return
             self._forget(flight)
             flight.outcome, flight.error, flight.done = outcome, error, True
-            wakes, flight.wakes = flight.wakes, []
-        for wake in wakes:
+        for wake in flight.wakes:
+            wake()
+
+    def land_at_once(self, flight: Flight[_O], outcome: _O) -> None:
+        """End a flight that `lead` gave, before its leader has gone on."""
+        # Whoever sees it not done now has its wake in the list: see `_on_landing`.
+        flight.outcome = outcome
+        flight.done = True
+        self._flights.pop(flight.key, None)
+        for wake in flight.wakes:
             wake()
 
     def leave(self, flight: Flight[_O]) -> bool:
@@ -201,12 +239,9 @@ class FlightTable(Generic[_O]):
             del self._flights[flight.key]
 
     def _on_landing(self, flight: Flight[_O], wake: Callable[[], object]) -> bool:
-        """Have `wake` called at the landing; False when it has landed already."""
-        with self._lock:
-            if flight.done:
-                return False
-            flight.wakes.append(wake)
-            return True
+        """Have `wake` called at the landing; False when it has landed already: then it may be called or not."""
+        flight.wakes.append(wake)  # first: who lands sets `done` before looking here
+        return not flight.done
 
     def wait(self, flight: Flight[_O], seconds: float | None = None) -> _O:
         """Block until the outcome; raises what the load raised, AbandonedError, or WaitedTooLongError."""
@@ -227,9 +262,7 @@ class FlightTable(Generic[_O]):
 
     def landed(self, flight: Flight[_O]) -> _O:
         """The outcome of a flight that has landed already; raises what the load raised, or AbandonedError."""
-        for each in _inside.get():
-            if each.waits_for is not None:
-                each.waits_for.discard(flight)
+        wait_no_longer(flight)
         return flight.result()  # how many wait for it no longer matters
 
     async def wait_async(self, flight: Flight[_O], seconds: float | None = None) -> _O:
@@ -267,9 +300,7 @@ class FlightTable(Generic[_O]):
                 raise WaitedTooLongError
 
     def _stop_waiting(self, flight: Flight[_O]) -> bool:
-        for each in _inside.get():
-            if each.waits_for is not None:
-                each.waits_for.discard(flight)
+        wait_no_longer(flight)
         return self.leave(flight)
 
     def __len__(self) -> int:
@@ -281,6 +312,13 @@ def _note(outer: tuple[Flight[_O], ...], flight: Flight[_O]) -> None:
         if each.waits_for is None:
             each.waits_for = set()
         each.waits_for.add(flight)
+
+
+def wait_no_longer(flight: Flight[Any]) -> None:
+    """The flights that the caller stands in no longer wait for this one."""
+    for each in _inside.get():
+        if each.waits_for is not None:
+            each.waits_for.discard(flight)
 
 
 def _wake(loop: asyncio.AbstractEventLoop, woken: "asyncio.Future[None]") -> None:

@@ -5,7 +5,7 @@ It is a generator of steps and awaits nothing itself: the engine's async and syn
 
 import time
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -16,6 +16,7 @@ from apicache.errors import LoadTimeoutError
 from apicache.flights import AbandonedError, Flight, FlightTable
 from apicache.leases import LEASE_SECONDS, POLL_SECONDS
 from apicache.markers import Marker, Scope
+from apicache.packed import unpack
 from apicache.planning import Plan
 from apicache.policy import Policy
 from apicache.resources import Setup
@@ -33,25 +34,25 @@ class Answer(msgspec.Struct, frozen=True):
     """Why a loaded result was not stored; None when it was, or when nothing was loaded."""
 
 
-class Read(NamedTuple):
+class Read(msgspec.Struct, frozen=True):
     """Read the far tiers; gives what they found, or None."""
 
     key: bytes
 
 
-class Run(NamedTuple):
+class Run(msgspec.Struct, frozen=True):
     """Run something of ours that blocks; gives what it returns."""
 
     work: Callable[[], Any]
 
 
-class Make(NamedTuple):
+class Make(msgspec.Struct, frozen=True):
     """Make the caller's own call; gives its result or raises what it raises."""
 
     load: Callable[[], Any]
 
 
-class Pause(NamedTuple):
+class Pause(msgspec.Struct, frozen=True):
     """Wait a little."""
 
     seconds: float
@@ -66,7 +67,7 @@ class Flow(Core):
 
     def __init__(self, find_setup: Callable[[], Setup], clock: Clock) -> None:
         super().__init__(find_setup, clock)
-        self._flights: FlightTable[Outcome] = FlightTable()
+        self.flights: FlightTable[Any] = FlightTable()
 
     # The flow: everything between a call that is not in memory and its outcome.
 
@@ -102,14 +103,10 @@ class Flow(Core):
 
     def _look_far(self, plan: Plan, best: Judged | None) -> Generator[Step, Any, tuple[Outcome | None, Judged | None]]:
         key, names = plan.key or b"", plan.policy.tiers
-        waiting = self.writer.waiting(key)
-        if waiting is not None:  # the first tier that it waits for stands for it
-            first = next(tier for tier in self.tiers.far if names is None or tier.name in names)
-            found: Found | None = Found(waiting, first.name)
-        elif plan.has_looked_far and self.uses(plan, self.tiers.shared[:1]):  # with the lease it is read once more
-            found = plan.far
-        else:
-            found = yield Read(key)
+        found = self.waiting(plan)
+        if found is None:
+            has_looked = plan.has_looked_far and self.uses(plan, self.tiers.shared[:1])
+            found = plan.far if has_looked else (yield Read(key))  # with the lease it is read once more
         if found is not None and names is not None and found.tier not in names:
             found = None
         judged = self.judge(plan, found)
@@ -122,6 +119,14 @@ class Flow(Core):
                 # When this flight has landed: a refresh inside it would be a flight that waits for itself.
                 outcome = msgspec.structs.replace(outcome, due=judged)
         return outcome, judged
+
+    def waiting(self, plan: Plan) -> Found | None:
+        """The entry that waits to be written, in the name of the first tier that it waits for."""
+        entry = self.writer.waiting(plan.key or b"")
+        if entry is None:
+            return None
+        names = plan.policy.tiers
+        return Found(entry, next(tier.name for tier in self.tiers.far if names is None or tier.name in names))
 
     def _claim(self, plan: Plan) -> Generator[Step, Any, Outcome | None]:
         """Take the lease on loading; the outcome, when another process has loaded meanwhile."""
@@ -202,12 +207,14 @@ class Flow(Core):
             self.refresh(plan, outcome.due)
         return Answer(finished(plan, outcome.value), outcome.tier or "load", outcome.refusal)
 
-    def _followed(self, plan: Plan, outcome: Outcome, latest: float) -> Answer | None:
+    def _followed(self, plan: Plan, outcome: Outcome | bytes, latest: float) -> Answer | None:
         """A follower's own copy of the leader's result; None when the result cannot be copied.
 
         `latest` is the moment of the latest invalidation when the follower joined: raises AbandonedError, so that it
         starts over, when that concerned a load that had begun before it.
         """
+        if isinstance(outcome, bytes):  # of a load that was made in one go
+            outcome = Outcome(value=None, entry=unpack(outcome))
         if outcome.entry is None:
             return None
         if outcome.tier is None and outcome.entry.created <= latest and self.is_concerned(plan, outcome.entry):
@@ -216,11 +223,15 @@ class Flow(Core):
             value = value_of(plan, outcome.entry)
         except Exception:  # noqa: BLE001 - whatever a format that cannot be read raises; the follower then loads by itself
             return None
-        self.statistics.coalesced(self.statistics.of(plan.label), plan.policy.cost, self.clock.monotonic())
+        self.count_coalesced(plan, outcome.entry.cost)
+        return Answer(finished(plan, value), "flight", outcome.refusal)
+
+    def count_coalesced(self, plan: Plan, cost: float) -> None:
+        """A call that another one's load, for `cost`, has answered."""
+        self.statistics.coalesced(self.statistics.of(plan.label), cost, self.clock.monotonic())
         self.emit(plan, "coalesced")
         if self.usage is not None:
             self.usage.other("coalesced", plan, self.clock.now())
-        return Answer(finished(plan, value), "flight", outcome.refusal)
 
     def _too_late(self, plan: Plan, flight: Flight[Outcome]) -> Answer | None:
         """What a caller whose time is over is given: the stale entry, if there is one."""
@@ -254,13 +265,17 @@ class Flow(Core):
             found = None
         judged = self.judge(plan, found)
         plan.far, plan.has_looked_far = found, judged is None or not self.is_servable(plan, judged)
+        answer = self.fresh(plan, judged)
+        if answer is not None and judged is not None:
+            self.promote(plan, judged)
+        return answer
+
+    def fresh(self, plan: Plan, judged: Judged | None) -> Answer | None:
+        """The answer that a fresh entry is; None for any other."""
         if judged is None or judged.verdict is not Verdict.FRESH:
             return None
         outcome = self.serve(plan, judged)
-        if outcome is None:
-            return None
-        self.promote(plan, judged)
-        return self._led(plan, outcome)
+        return None if outcome is None else self._led(plan, outcome)
 
     def _from_near(self, plan: Plan) -> Answer | None:
         judged = self.near(plan)

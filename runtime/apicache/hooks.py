@@ -67,11 +67,12 @@ class Hooks:
     """
 
     def __init__(self) -> None:
-        self._registrations: dict[object, _Registration] = {}
+        self.registrations: dict[object, _Registration] = {}
+        """Always the same object: as false as this one while there are none."""
         self._thread = threading.local()
 
     def __bool__(self) -> bool:
-        return bool(self._registrations)
+        return bool(self.registrations)
 
     def add(self, hook: Hook, kinds: Iterable[EventKind] | None = None) -> Callable[[], None]:
         """Call `hook(event)` for events of `kinds` (all, when None), in the caller's thread; returns what removes it.
@@ -81,10 +82,10 @@ class Hooks:
         """
         _check(hook)
         token = object()
-        self._registrations[token] = _Registration(hook, EVENT_KINDS if kinds is None else _checked_kinds(kinds))
+        self.registrations[token] = _Registration(hook, EVENT_KINDS if kinds is None else _checked_kinds(kinds))
 
         def remove() -> None:
-            self._registrations.pop(token, None)
+            self.registrations.pop(token, None)
 
         return remove
 
@@ -94,7 +95,7 @@ class Hooks:
             return
         self._thread.inside = True
         try:
-            for registration in list(self._registrations.values()):
+            for registration in list(self.registrations.values()):
                 if event.kind in registration.kinds:
                     _call(registration, event)
         finally:

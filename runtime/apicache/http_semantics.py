@@ -171,6 +171,12 @@ def renewed_headers(stored: Headers, received: Headers) -> list[tuple[str, str]]
     ]
 
 
+def check_read_like(method: str) -> None:
+    """Refuse a method that changes state upstream; raises UnidentifiableError."""
+    if method.upper() not in READ_LIKE_METHODS:
+        raise UnidentifiableError(f"{method.upper()} changes state upstream; call it directly")
+
+
 def check_unconditional(request_headers: Headers) -> None:
     """Refuse requests whose answer depends on what the caller has, or wants, right now; raises UnidentifiableError."""
     for name, value in request_headers:

@@ -11,24 +11,21 @@ from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any, Final
 
-from apicache.adapter import (
-    Identified,
-    Snapshot,
-    check_read_like,
-    check_repeatable,
-    http_snapshot,
-    renewed_snapshot,
-    url_carries_credential,
-)
-from apicache.credentials import split_headers, storable_headers, storable_url
+import msgspec
+
+from apicache.adapter import Identified, Snapshot, check_repeatable
+from apicache.credentials import split_headers, storable_headers, storable_url, url_carries_credential
 from apicache.errors import UnidentifiableError, UnstorableError
 from apicache.http_semantics import (
     NOT_MODIFIED,
     REVALIDATABLE_METHODS,
     Validators,
+    check_read_like,
     check_unconditional,
     conditions,
 )
+from apicache.http_snapshots import http_snapshot, renewed_snapshot
+from apicache.http_streams import streamed_response
 
 _VERBS: Final = ("get", "options", "head", "post", "put", "patch", "delete")
 _LIBRARIES: Final = ("httpx", "httpx2")
@@ -137,6 +134,29 @@ class HttpxFamily:
             return self._identify_bare(method, given)
         self._check_own_methods(client)
         return self._identify_on_client(client, method, given)
+
+    def identify_stream(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Identified | None:
+        """As `identify`, of a client's `stream`."""
+        plain = getattr(function, "__func__", function)
+        kinds = (self._library.Client, self._library.AsyncClient)
+        if plain not in [kind.stream for kind in kinds]:
+            return None
+        client: Any = getattr(function, "__self__", None)
+        given = dict(_signature(plain).bind(client, *args, **kwargs).arguments)
+        given.pop("self")
+        method = str(given.pop("method"))
+        check_read_like(method)
+        _check_body(given)
+        self._check_own_methods(client)
+        identified = self._identify_on_client(client, method, given)
+        if identified.send is None:
+            raise UnidentifiableError("it is given cookies of its own")
+        is_async = isinstance(client, self._library.AsyncClient)
+        streamed = streamed_response(self._library, identified.send, identified.context, is_async=is_async)
+        parameters = {**identified.parameters, "streamed": True}
+        return msgspec.structs.replace(identified, parameters=parameters, streamed=streamed, revalidate=None)
 
     def _identify_on_client(self, client: Any, method: str, given: dict[str, Any]) -> Identified:
         unset = self._library.USE_CLIENT_DEFAULT

@@ -1,7 +1,6 @@
 """Keys: a sha256 over the canonical encoding of everything that tells one call from another."""
 
 import functools
-import hashlib
 import os
 import sys
 from collections.abc import Callable
@@ -24,17 +23,24 @@ class Hasher(Protocol):
     def digest(self) -> bytes: ...  # noqa: D102
 
 
+def _sha256(data: bytes) -> Hasher:
+    """A hasher that has taken in `data`; `hashlib` comes with the first: 3 ms that loading apicache does not cost."""
+    import hashlib  # noqa: PLC0415
+
+    return hashlib.sha256(data)
+
+
 def hasher_of(*, operation: str, version: str, namespace: str, scope: Any, credentials: Any) -> Hasher:
     """A sha256 that has taken in everything but a call's parameters; credentials enter as a digest only.
 
     Raises UnidentifiableError naming the type of what cannot be compared, never its content.
     """
     try:
-        partition = hashlib.sha256(tagged.canonical([scope, credentials])).digest()
+        partition = _sha256(tagged.canonical([scope, credentials])).digest()
         head = tagged.canonical([_KEY_FORMAT, namespace, operation, version, partition, None])
     except UnencodableError as error:
         raise UnidentifiableError(f"its scope holds {error}, which has no content to compare") from None
-    return hashlib.sha256(head[:-1])  # the parameters come in the place of the None
+    return _sha256(head[:-1])  # the parameters come in the place of the None
 
 
 def material_of(parameters: Any) -> bytes:
@@ -148,8 +154,8 @@ def _cell_content(name: str, cell: Any, depth: int) -> Any:
 @functools.lru_cache(maxsize=4096)
 def code_digest(code: CodeType) -> str:
     """A digest of what a function does, whatever line it stands on: an edited function has no old answers."""
-    material = hashlib.sha256(code.co_code)
+    material = _sha256(code.co_code)
     for constant in code.co_consts:
         material.update((code_digest(constant) if isinstance(constant, CodeType) else repr(constant)).encode())
     material.update(repr(code.co_names).encode())
-    return material.hexdigest()
+    return material.digest().hex()

@@ -5,9 +5,9 @@ A lease lasts a few seconds and is extended while its load runs, so it outlives 
 
 import os
 import threading
-import weakref
 from typing import TYPE_CHECKING, Final
 
+from apicache import forks
 from apicache.stack import TierStack
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ class Leases:
     def __init__(self, stack: TierStack) -> None:
         self._stack = stack
         self._renew()
-        renew = weakref.WeakMethod(self._renew)
-        os.register_at_fork(after_in_child=lambda: (method := renew()) and method())
+        forks.on_fork(self._renew)
 
     def _renew(self) -> None:
         self._lock = threading.Lock()

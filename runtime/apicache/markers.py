@@ -6,14 +6,13 @@ Tags as timestamps that are checked on read: invalidating a tag is one small wri
 value that was being loaded when the marker was set is subject to it too, in every process.
 """
 
-import os
 import threading
-import weakref
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
 import msgspec
 
+from apicache import forks
 from apicache.entry import NEVER
 
 Scope = Literal["all", "operation", "prefix", "tag", "key"]
@@ -59,8 +58,7 @@ class MarkerTable:
         self.latest = NEVER
         """The latest moment of any marker."""
         self._renew()
-        renew = weakref.WeakMethod(self._renew)
-        os.register_at_fork(after_in_child=lambda: (method := renew()) and method())
+        forks.on_fork(self._renew)
 
     def _renew(self) -> None:
         self._adding = threading.Lock()

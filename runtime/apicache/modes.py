@@ -13,7 +13,7 @@ MODES: Final[tuple[Mode, ...]] = ("off", "observe", "shadow", "on")
 
 _STEPS: Final = 10_000
 """A share is told to the hundredth of a percent."""
-_PERCENTAGE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+_PERCENTAGE: Final = r"(\d+(?:\.\d+)?)\s*%"
 
 
 class Switch(msgspec.Struct, frozen=True):
@@ -30,7 +30,7 @@ class Switch(msgspec.Struct, frozen=True):
             for mode in MODES:
                 if word == mode:
                     return cls(mode)
-            percentage = _PERCENTAGE.fullmatch(word)
+            percentage = re.fullmatch(_PERCENTAGE, word)
             if percentage and float(percentage[1]) <= 100:  # noqa: PLR2004 - percent
                 return cls("on", float(percentage[1]) / 100)
         known = [*MODES, "a percentage of the keys such as '25%'"]

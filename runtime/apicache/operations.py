@@ -2,11 +2,17 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from apicache.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from apicache.bound import BoundOperation
+    from apicache.engine import Engine
+    from apicache.planning import Plan
+    from apicache.policy import Policy
 
 _BY_NAME: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
@@ -23,6 +29,12 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     defaults: Mapping[str, Any]
     names: frozenset[str]
     required: frozenset[str]
+    is_stream: bool = False
+    """True for a generator: its answer comes in chunks."""
+    bind: "Callable[[Engine, Operation, Policy], BoundOperation] | None" = None
+    """Binds it to a cache and a policy where that takes more than a function to call."""
+    stream: "Callable[[Engine, Operation, Policy, Mapping[str, Any]], Plan] | None" = None
+    """Plans a call for its answer in chunks, given the parameters; None where it has none, or is a generator."""
 
     def parameters(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """The parameters with the signature's defaults filled in; raises TypeError like the call itself would."""
@@ -35,8 +47,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
 def describe(name: str, function: Callable[..., Any], options: Mapping[str, Any]) -> Operation:
     """The operation of a function; raises InputError for one that cannot be called by name and stored."""
-    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
-        raise InputError(f"operation {name!r} is a generator; return a value")
+    is_async_stream = inspect.isasyncgenfunction(function)
     signature = inspect.signature(function)
     for parameter in signature.parameters.values():
         if parameter.kind is inspect.Parameter.POSITIONAL_ONLY or parameter.name == "operation":
@@ -47,7 +58,8 @@ def describe(name: str, function: Callable[..., Any], options: Mapping[str, Any]
         name=name,
         function=function,
         signature=signature,
-        is_async=inspect.iscoroutinefunction(inspect.unwrap(function)),
+        is_async=is_async_stream or inspect.iscoroutinefunction(inspect.unwrap(function)),
+        is_stream=is_async_stream or inspect.isgeneratorfunction(function),
         options=options,
         defaults={parameter.name: parameter.default for parameter in named if parameter.default is not empty},
         names=frozenset(parameter.name for parameter in named),
@@ -58,8 +70,10 @@ def describe(name: str, function: Callable[..., Any], options: Mapping[str, Any]
 class OperationTable(Mapping[str, Operation]):
     """The operations of one cache, by name."""
 
-    def __init__(self) -> None:
+    def __init__(self, builtin: Callable[[], Mapping[str, Operation]] = dict) -> None:
         self._operations: dict[str, Operation] = {}
+        self._builtin = builtin
+        """Gives the operations that are there without being registered; they are not listed among those that are."""
         self.version = 0
         """Another number with each registration: who has found an operation need not look it up for each call."""
 
@@ -78,8 +92,13 @@ class OperationTable(Mapping[str, Operation]):
         """The operation of that name; raises InputError naming the close ones."""
         operation = self._operations.get(name)
         if operation is None:
-            hint = did_you_mean(str(name), self._operations) or "none is registered: import the module that does it"
-            raise InputError(f"unknown operation {name!r}; {hint}")
+            builtin = self._builtin()
+            operation = builtin.get(name)
+            if operation is None:
+                hint = did_you_mean(str(name), {*self._operations, *builtin})
+                if not self._operations:
+                    hint += " Of the application's own none is registered: import the module that does it"
+                raise InputError(f"unknown operation {name!r}; {hint.strip()}")
         return operation
 
     def __getitem__(self, name: str) -> Operation:

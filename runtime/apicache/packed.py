@@ -22,10 +22,14 @@ INLINE: Final = 0xFFFF
 _HALF_MAX: Final = 65504.0
 """The largest finite half-precision float: a load that took longer counts as that many seconds, 18 hours."""
 _SINGLE_MAX: Final[float] = struct.unpack("<f", b"\xff\xff\x7f\x7f")[0]
+_A_LITTLE_LESS: Final = 1 - 2.0**-23
+"""The relative distance of single-precision numbers."""
+_LONG, _FOREVER, _FAR_FUTURE = 64.0, 2.0**64, 2.0**34
 _SINGLE: Final = struct.Struct("<f")
 _BITS: Final = struct.Struct("<I")
 _LENGTH: Final = struct.Struct("<I")
 _TIMES: Final = struct.Struct("<dff")
+_pack_header: Final = HEADER.pack
 
 
 class Meta(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -55,23 +59,30 @@ def pack(entry: Entry) -> bytes:
     """The entry as bytes. Times are rounded down: what `unpack` returns is neither fresh nor kept any longer."""
     number = INLINE
     if not (entry.tags or entry.validators):
-        number = _numbers.get((entry.operation, entry.codec, entry.cost, entry.must_revalidate), INLINE)
-        if number == INLINE:
-            number = _add(Meta(entry.operation, entry.codec, entry.cost, must_revalidate=entry.must_revalidate))
-    created = entry.created
-    fresh_for = _span(created, entry.fresh_until)
-    header = HEADER.pack(
-        created,
-        fresh_for,
-        fresh_for if entry.expires == entry.fresh_until else _span(created, entry.expires),
-        min(entry.compute_seconds, _HALF_MAX),
-        number,
-    )
+        number = number_of(entry.operation, entry.codec, entry.cost, must_revalidate=entry.must_revalidate)
+    value = pack_value(entry.payload, entry.created, entry.fresh_until, entry.expires, entry.compute_seconds, number)
     if number != INLINE:
-        return header + entry.payload
+        return value
     meta = Meta(entry.operation, entry.codec, entry.cost, entry.tags, entry.validators, entry.must_revalidate)
     tail = _encoder.encode(meta)
-    return b"".join((header, entry.payload, tail, _LENGTH.pack(len(tail))))
+    return b"".join((value, tail, _LENGTH.pack(len(tail))))
+
+
+def pack_value(  # noqa: PLR0917 - by name, it would be a tenth of a miss
+    payload: bytes, created: float, fresh_until: float, expires: float, compute_seconds: float, number: int
+) -> bytes:
+    """What `pack` gives for an entry whose meta has that number."""
+    fresh_for = _span(created, fresh_until)
+    keep_for = fresh_for if expires == fresh_until else _span(created, expires)
+    if compute_seconds > _HALF_MAX:  # noqa: PLR1730 - a function call less
+        compute_seconds = _HALF_MAX
+    return _pack_header(created, fresh_for, keep_for, compute_seconds, number) + payload
+
+
+def number_of(operation: str, codec: str, cost: float = 0.0, *, must_revalidate: bool = False) -> int:
+    """The number of the meta with these fields, and with neither tags nor validators; `INLINE` for none."""
+    number = _numbers.get((operation, codec, cost, must_revalidate))
+    return _add(Meta(operation, codec, cost, must_revalidate=must_revalidate)) if number is None else number
 
 
 def unpack(packed: bytes) -> Entry:
@@ -95,11 +106,6 @@ def unpack(packed: bytes) -> Entry:
         meta.validators,
         meta.must_revalidate,
     )
-
-
-def payload(packed: bytes) -> memoryview:
-    """The payload without a copy; valid only where the header's number is not `INLINE`."""
-    return memoryview(packed)[HEADER.size :]
 
 
 def meta(number: int) -> Meta:
@@ -135,6 +141,9 @@ def _span(created: float, until: float) -> float:
     Both, because a reader may compare ages or moments.
     """
     seconds = until - created
+    if _LONG < seconds < _FOREVER and created < _FAR_FUTURE and seconds % 1:
+        # Packing rounds by half of what this takes away at most, and so does the addition. Whole seconds stay whole.
+        return seconds * _A_LITTLE_LESS
     span: float
     try:
         (span,) = _SINGLE.unpack(_SINGLE.pack(seconds))

@@ -13,7 +13,8 @@ from apicache.policy import Policy
 from apicache.records import RecordTypes
 
 if TYPE_CHECKING:
-    from apicache.adapter import Adapter, Identified
+    from apicache.adapter import Adapter, Identified, Streamed
+    from apicache.flights import Flight
     from apicache.stack import Found
 
 IMMUTABLE: Final = frozenset({type(None), bool, int, float, str, bytes})
@@ -34,6 +35,8 @@ class Plan:
     """True when the caller waits until every tier has the entry."""
     is_missing = False
     """True when it was looked up just now, and is to be loaded: its route is the cache, and memory has no entry."""
+    flight: "Flight[Any] | None" = None
+    """Its load, when that has begun already."""
     has_looked_far = False
     """True when the far tiers were read just now; `far` is what they have."""
     far: "Found | None" = None
@@ -49,7 +52,13 @@ class Plan:
     given: Mapping[str, Any] = parameters
     """Those of them that the caller gave."""
     revalidate: Callable[[Any], Callable[[], Any]] | None = None
+    instead: "Callable[[Plan, Exception], Plan] | None" = None
+    """Gives the call that is made when this one fails so; raises what the caller gets where there is none."""
+    load_sync: Callable[[], Any] | None = None
+    """Makes the call in sync code, where that is another way."""
     types: RecordTypes = RecordTypes.EMPTY
+    streamed: "Streamed | None" = None
+    """How its answer comes in chunks, once `identify` has run; None for a call whose answer is one."""
 
     def __init__(
         self, label: str, policy: Policy, load: Callable[[], Any], parts: Callable[["Plan"], tuple[Any, Any]]
@@ -113,7 +122,7 @@ def plan_operation(operation: Operation, given: Mapping[str, Any], full: Mapping
 
 
 def _operation_parts(plan: Plan) -> tuple[Any, Any]:
-    return (plan.parameters if plan.policy.key is None else _own_key(plan.policy.key, (), plan.given)), None
+    return (plan.parameters if plan.policy.key is None else own_key(plan.policy.key, (), plan.given)), None
 
 
 def plan_callable(
@@ -124,15 +133,15 @@ def plan_callable(
     policy: Policy,
 ) -> Plan:
     """The plan of a wrapped call, identified by its library's adapter, or by name for a module-level function."""
-    target, all_args, all_kwargs = _without_partial(function, args, kwargs)
+    target, all_args, all_kwargs = without_partial(function, args, kwargs)
 
     def parts(plan: Plan) -> tuple[Any, Any]:
         if plan.policy.key is not None:
-            return _own_key(plan.policy.key, all_args, all_kwargs), None
+            return own_key(plan.policy.key, all_args, all_kwargs), None
         adapter = adapters.of_callable(target)
         identified = None if adapter is None else _ask(adapter, target, all_args, all_kwargs)
         if identified is None:
-            return _by_name(target, all_args, all_kwargs, operation), None
+            return by_name(target, all_args, all_kwargs, operation), None
         plan.label = operation or identified.label
         plan.context = identified.context
         plan.has_owner = plan.has_owner or identified.carries_credentials
@@ -141,7 +150,7 @@ def plan_callable(
             plan.load, plan.is_fixed = identified.send, True
         return identified.parameters, identified.credentials
 
-    plan = Plan(operation or _readable_name(target), policy, functools.partial(function, *args, **kwargs), parts)
+    plan = Plan(operation or readable_name(target), policy, functools.partial(function, *args, **kwargs), parts)
     plan.parameters = kwargs
     return plan
 
@@ -157,10 +166,10 @@ def plan_decorated(
 
     def parts(plan: Plan) -> tuple[Any, Any]:
         if plan.policy.key is not None:
-            return {"function": _readable_name(function), **_own_key(plan.policy.key, args, kwargs)}, None
-        return _by_name(function, args, kwargs, prefix or identity.lasting_name(function)), None
+            return {"function": readable_name(function), **own_key(plan.policy.key, args, kwargs)}, None
+        return by_name(function, args, kwargs, prefix or identity.lasting_name(function)), None
 
-    plan = Plan(prefix or _readable_name(function), policy, functools.partial(function, *args, **kwargs), parts)
+    plan = Plan(prefix or readable_name(function), policy, functools.partial(function, *args, **kwargs), parts)
     if callable(policy.tags) or callable(policy.invalidates) or policy.no_store or policy.record:
         plan.parameters = _bound_arguments(function, args, kwargs)
     return plan
@@ -188,28 +197,40 @@ def check_callable(given: object) -> None:
 def _ask(
     adapter: "Adapter", function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> "Identified | None":
-    """What the adapter knows of the call. Whatever goes wrong with odd arguments, the call itself shall say it."""
+    """What the adapter knows of the call."""
+    return asked(adapter.identify, function, args, kwargs)
+
+
+def asked(
+    identify: Callable[..., "Identified | None"],
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+) -> "Identified | None":
+    """Whatever goes wrong with odd arguments, the call itself shall say it."""
     try:
-        return adapter.identify(function, args, kwargs)
+        return identify(function, args, kwargs)
     except UnidentifiableError:
         raise
     except Exception as error:  # the library refuses these arguments: the direct call raises the same
         raise UnidentifiableError(f"its arguments are refused ({type(error).__name__})") from error
 
 
-def _own_key(key: str | Callable[..., object], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def own_key(key: str | Callable[..., object], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """What identifies a call by its policy's own key; raises what the policy's function raises."""
     return {"key": key(*args, **kwargs) if callable(key) else key}
 
 
-def _without_partial(
+def without_partial(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]:
+    """The callable inside of partials, with all its arguments."""
     while isinstance(function, functools.partial):
         args, kwargs, function = (*function.args, *args), {**function.keywords, **kwargs}, function.func
     return function, args, kwargs
 
 
-def _by_name(
+def by_name(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], operation: str | None
 ) -> dict[str, Any]:
     """Identity by qualified name, code and arguments, with defaults filled in.
@@ -235,6 +256,7 @@ def _by_name(
     return {**identified, **{f"argument {key}": value for key, value in bound.arguments.items()}}
 
 
-def _readable_name(function: Callable[..., Any]) -> str:
+def readable_name(function: Callable[..., Any]) -> str:
+    """A callable's module and name, for people."""
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
     return f"{getattr(function, '__module__', None) or type(function).__module__}.{name}"

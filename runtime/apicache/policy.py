@@ -16,7 +16,7 @@ Duration = float | dt.timedelta | str
 """Seconds, a timedelta, or text such as `90s`, `30m`, `24h`, `7d`, `1h30m`."""
 
 _UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|min|[smhdw])\s*")
+_PART: Final = r"(\d+(?:\.\d+)?)\s*(ms|min|[smhdw])\s*"
 
 
 def seconds(duration: Duration) -> float:
@@ -35,8 +35,8 @@ def seconds(duration: Duration) -> float:
 
 
 def _seconds_of_text(text: str) -> float:
-    parts = _PART.findall(text)
-    if not parts or _PART.sub("", text.strip()):
+    parts = re.findall(_PART, text)
+    if not parts or re.sub(_PART, "", text.strip()):
         raise InputError(f"the duration {text!r} is not understood; give seconds or for example '90s', '30m', '24h'")
     return sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts)
 
@@ -66,13 +66,14 @@ class PolicyOptions(TypedDict, total=False):
     namespace: str
     scope: object
     key: str | Callable[..., object] | None
-    cost: float
+    cost: float | Callable[[Any], float]
     returns: Literal["json"] | None
     http: Literal["honour", "override"]
     compression: bool
     tiers: list[str] | tuple[str, ...] | None
     no_store: list[str] | NoStore
     record: bool
+    pace: float
     mode: str | None
 
 
@@ -110,8 +111,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Whose answer it is (a tenant, a user): part of the key by its content, never stored."""
     key: str | Callable[..., object] | None = None
     """Replaces what identifies the call: text, or a function of the call's own arguments."""
-    cost: float = 0.0
-    """US dollars one call to the upstream costs; counted as saved by each hit."""
+    cost: float | Callable[[Any], float] = 0.0
+    """US dollars one call to the upstream costs, or a function of its result; counted as saved by each hit."""
     returns: Literal["json"] | None = None
     """`json`: the response's `.json()` is handed out, decoded after load or replay."""
     http: Literal["honour", "override"] = "honour"
@@ -124,6 +125,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Parameters that make a call go straight through when they are given and truthy, or a function that tells."""
     record: bool = False
     """Whether the usage log keeps the parameters of its calls."""
+    pace: float = 0.0
+    """How many times as fast as at first a stored stream's chunks are replayed; 0: at once."""
     mode: str | None = None
     """What `Switch.parse` reads: off, observe, shadow, on, or `25%` of the keys; None: the cache's."""
 
@@ -190,6 +193,10 @@ def _number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise _refusal(name, value, "give a number of zero or more")
     return float(value)
+
+
+def _cost(name: str, value: Any) -> Any:
+    return value if callable(value) else _number(name, value)
 
 
 def _share(name: str, value: Any) -> float:
@@ -268,13 +275,14 @@ _CHECKS: Final[Mapping[str, _Check]] = {
     "namespace": _text,
     "scope": lambda _name, value: value,
     "key": _key,
-    "cost": _number,
+    "cost": _cost,
     "returns": _choice(None, "json"),
     "http": _choice("honour", "override"),
     "compression": _flag,
     "tiers": _optional_names,
     "no_store": _names_or_function,
     "record": _flag,
+    "pace": _number,
     "mode": _mode,
 }
 OPTIONS: Final = frozenset({*_CHECKS, "preset"})

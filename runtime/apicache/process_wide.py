@@ -1,16 +1,48 @@
 """The process-wide cache and its functions, as `import apicache` offers them."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from apicache.cache import UnifiedAPICache
 from apicache.errors import ApicacheError, InputError, LoadTimeoutError
 from apicache.event_loops import per_event_loop
 from apicache.hooks import CacheEvent
 from apicache.warming import WarmOutcome
 
+if TYPE_CHECKING:
+    from apicache.batch_results import BatchResultError
+    from apicache.database import cached_db_query, cached_db_query_sync, use_database
+    from apicache.failures import AllProvidersFailedError
+    from apicache.provider import ProviderError
+    from apicache.routing import PROVIDER_CHAIN, APIProvider
+else:
+    _PLACES = {
+        "BatchResultError": "batch_results",
+        "cached_db_query": "database",
+        "cached_db_query_sync": "database",
+        "use_database": "database",
+        "AllProvidersFailedError": "failures",
+        "ProviderError": "provider",
+        "PROVIDER_CHAIN": "routing",
+        "APIProvider": "routing",
+    }
+
+    def __getattr__(name: str) -> Any:
+        """What only some applications ask for is loaded when they do."""
+        if name not in _PLACES:
+            raise AttributeError(name)
+        return getattr(importlib.import_module(f"apicache.{_PLACES[name]}"), name)
+
+
 _cache = UnifiedAPICache()
+batched = _cache.batched
 cached = _cache.cached
 cached_api_call = _cache.cached_api_call
 cached_api_call_sync = _cache.cached_api_call_sync
 cached_api_calls = _cache.cached_api_calls
+cached_api_calls_sync = _cache.cached_api_calls_sync
+cached_stream = _cache.cached_stream
+cached_stream_sync = _cache.cached_stream_sync
 expire = _cache.expire
 get_stats = _cache.get_stats
 invalidate = _cache.invalidate
@@ -19,21 +51,33 @@ using = _cache.using
 warm_cache = _cache.warm_cache
 
 __all__ = [
+    "PROVIDER_CHAIN",
+    "APIProvider",
+    "AllProvidersFailedError",
     "ApicacheError",
+    "BatchResultError",
     "CacheEvent",
     "InputError",
     "LoadTimeoutError",
+    "ProviderError",
     "UnifiedAPICache",
     "WarmOutcome",
+    "batched",
     "cached",
     "cached_api_call",
     "cached_api_call_sync",
     "cached_api_calls",
+    "cached_api_calls_sync",
+    "cached_db_query",
+    "cached_db_query_sync",
+    "cached_stream",
+    "cached_stream_sync",
     "expire",
     "get_stats",
     "invalidate",
     "operation",
     "per_event_loop",
+    "use_database",
     "using",
     "warm_cache",
 ]

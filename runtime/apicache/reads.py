@@ -2,12 +2,11 @@
 
 import asyncio
 import functools
-import os
 import threading
-import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from apicache import forks
 from apicache.entry import Entry
 from apicache.stack import Found, Reading, TierStack
 
@@ -18,10 +17,18 @@ if TYPE_CHECKING:
 class _Tick:
     """The keys that one event loop's tick asks for."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.is_sent = False
         self.futures: dict[bytes, list[asyncio.Future[Found | None]]] = {}
         """One for each caller: who is cancelled cancels nobody else's."""
         self.reading = Reading()
+
+
+class _Gathering(threading.local):
+    """The tick that this thread's event loop is in: a loop runs in one thread at a time, so this needs no lock."""
+
+    tick: _Tick | None = None
 
 
 class BatchedReads:
@@ -40,30 +47,27 @@ class BatchedReads:
         self._submit = submit
         self._timeout = timeout
         self._renew()
-        renew = weakref.WeakMethod(self._renew)
-        os.register_at_fork(after_in_child=lambda: (method := renew()) and method())
+        forks.on_fork(self._renew)
 
     def _renew(self) -> None:
         """A forked child begins anew: what its parent's loops had gathered, its parent reads."""
-        self._ticks: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Tick] = weakref.WeakKeyDictionary()
-        self._changing = threading.Lock()
+        self._gathering = _Gathering()
 
     def read(self, key: bytes) -> "asyncio.Future[Found | None]":
         """The entry that the far tiers have, fresh or not; None for none, and when they take too long."""
         loop = asyncio.get_running_loop()
-        with self._changing:
-            tick = self._ticks.get(loop)
-            if tick is None:
-                tick = self._ticks[loop] = _Tick()
-                loop.call_soon(self._send, loop, tick)
-            future: asyncio.Future[Found | None] = loop.create_future()
-            tick.futures.setdefault(key, []).append(future)
+        tick = self._gathering.tick
+        if tick is None or tick.is_sent or tick.loop is not loop:
+            tick = self._gathering.tick = _Tick(loop)
+            loop.call_soon(self._send, tick)
+        future: asyncio.Future[Found | None] = loop.create_future()
+        tick.futures.setdefault(key, []).append(future)
         return future
 
-    def _send(self, loop: asyncio.AbstractEventLoop, tick: _Tick) -> None:
-        with self._changing:
-            if self._ticks.get(loop) is tick:
-                del self._ticks[loop]
+    def _send(self, tick: _Tick) -> None:
+        loop, tick.is_sent = tick.loop, True
+        if self._gathering.tick is tick:
+            self._gathering.tick = None
         doing = self._submit(self._stack.get_far, tuple(tick.futures), self._is_fresh, tick.reading)
         if doing is None:  # the interpreter is ending and takes no more work
             _deliver(tick, {})

@@ -12,12 +12,13 @@ import operator
 import sys
 import types
 import typing
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Final
 
 import msgspec
 
-from apicache.annotations import classes_of_result
+from apicache.annotations import Reach, declaring
 from apicache.tagged import ENUM_STORED, RECORD_STORED, Form, Storage, is_record, refusal
 from apicache.tagged import decode as decode_plain
 from apicache.tagged import encode as encode_plain
@@ -27,6 +28,8 @@ _HEAPTYPE: Final = 1 << 9
 """`Py_TPFLAGS_HEAPTYPE`: set for every class that Python code defines."""
 _MISSING: Final = object()
 _CODES: Final = frozenset({RECORD_STORED, ENUM_STORED})
+_KNOWN_MAX: Final = 1024
+"""Functions; a class that declares itself, or a method that returns its own class, would otherwise never leave."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_head = msgspec.msgpack.Decoder(tuple[str, list[str]]).decode
@@ -43,16 +46,20 @@ class RecordTypes:
     decode: Callable[[bytes], Any]
     """A fresh copy; raises ValueError on damage, for a class that is not allowed, and for one with other fields."""
 
-    def __init__(self, classes: Iterable[type] = (), allow_modules: Iterable[str] = ()) -> None:
+    def __init__(
+        self, classes: Iterable[type] = (), allow_modules: Iterable[str] = (), reach: Reach | None = None
+    ) -> None:
+        """`reach` may come to reach more than `classes`."""
         self._declared: dict[str, type] = {}
-        for kind in classes:
-            # Of two classes with one name (made by one function, called twice) the second is not stored.
-            self._declared.setdefault(_name_of(kind), kind)
+        self._declare(classes)
+        self._reach = reach
         self._modules = tuple(allow_modules)
         self._shapes: dict[type, _Shape] = {}
         self._settled: dict[type | bytes, _Shape] = {}
         """Those of declared classes, by class and by head; one of a module is looked up each time, as it may change."""
-        if self._declared or self._modules:
+        self.is_plain = not (self._declared or self._modules)
+        """Whether no class is allowed so far: values are stored and restored as by `EMPTY`."""
+        if not self.is_plain or reach is not None:
             storage = Storage(self._tag, self._restore)
             self.encode, self.decode = storage.encode, storage.decode
         else:
@@ -64,18 +71,47 @@ class RecordTypes:
 
         A module allows what lies under it, too. Annotations that cannot be resolved reach what can be.
         """
-        classes = [] if function is None else classes_of_result(function)
         modules = tuple(allow_modules)
-        return cls(classes, modules) if classes or modules else cls.EMPTY
+        if function is None:
+            return cls((), modules) if modules else cls.EMPTY
+        reach = Reach(declaring(function))
+        if not (reach.classes or reach.missing or modules):
+            return cls.EMPTY
+        return cls(reach.classes, modules, reach if reach.missing else None)
+
+    @classmethod
+    def of(cls, function: Callable[..., Any], allow_modules: tuple[str, ...] = ()) -> "RecordTypes":
+        """As `declared`, found once for a function, whichever instance it is bound to, as long as it lives."""
+        source = declaring(function)
+        try:
+            known = _known.get(source)
+        except TypeError:  # a builtin's method: has no weak references, and no annotations
+            return cls.declared(source, allow_modules)
+        if known is None:
+            if len(_known) >= _KNOWN_MAX:
+                _known.clear()
+            known = _known[source] = {}
+        found = known.get(allow_modules)
+        if found is None:
+            found = known[allow_modules] = cls.declared(source, allow_modules)
+        return found
 
     @property
     def classes(self) -> list[type]:
         """The declared classes."""
         return list(self._declared.values())
 
+    def _declare(self, classes: Iterable[type]) -> None:
+        for kind in classes:
+            # Of two classes with one name (made by one function, called twice) the second is not stored.
+            self._declared.setdefault(_name_of(kind), kind)
+
     def _find(self, name: str) -> type | None:
         """The allowed class of a name, `module:qualname`."""
         kind = self._declared.get(name)
+        if kind is None and self._reach is not None and self._reach.has_grown():
+            self._declare(self._reach.classes)
+            kind = self._declared.get(name)
         if kind is not None:
             return kind
         module, _, qualname = name.partition(":")
@@ -329,3 +365,4 @@ def _shape_of(kind: type) -> _Shape:
 
 
 RecordTypes.EMPTY = RecordTypes()
+_known: weakref.WeakKeyDictionary[Any, dict[tuple[str, ...], RecordTypes]] = weakref.WeakKeyDictionary()

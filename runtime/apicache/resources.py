@@ -3,14 +3,13 @@
 import concurrent.futures
 import contextvars
 import logging
-import os
 import threading
-import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
 
+from apicache import forks
 from apicache.clock import Clock
 from apicache.hooks import CacheEvent, Hooks
 from apicache.leases import Leases
@@ -18,8 +17,13 @@ from apicache.modes import Switch
 from apicache.stack import TierStack
 from apicache.stats import Statistics
 from apicache.tier import Tier
-from apicache.usage_feed import UsageFeed
-from apicache.writer import Writer
+
+if TYPE_CHECKING:
+    from apicache.asking import Providers
+    from apicache.provider_settings import ProviderSettings
+    from apicache.senders import Sender
+    from apicache.usage_feed import UsageFeed
+    from apicache.writer import Writer
 
 _log = logging.getLogger("apicache")
 _REPORTS_MAX: Final = 1000
@@ -41,9 +45,13 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float = 0.25
     """Seconds that a tier may take."""
     build_usage_log: Callable[[], Any] | None = None
+    providers: "ProviderSettings | None" = None
+    """What is set for providers; None: nothing."""
+    sender: "Sender | None" = None
+    """What requests of providers are sent by; None: HTTP."""
 
 
-class _Built(Generic[_T]):
+class Built(Generic[_T]):
     """An attribute that is built on its first use, by one thread, and is an ordinary one from then on.
 
     `functools.cached_property` has one lock for all instances; a property would cost a call with each use.
@@ -79,8 +87,7 @@ class Resources:
         """Held while something of it is built."""
         self._threads: concurrent.futures.ThreadPoolExecutor | None = None
         self._refreshers: concurrent.futures.ThreadPoolExecutor | None = None
-        after_fork = weakref.WeakMethod(self._after_fork)
-        os.register_at_fork(after_in_child=lambda: (method := after_fork()) and method())
+        forks.on_fork(self._after_fork)
 
     def _after_fork(self) -> None:
         self.building = threading.RLock()
@@ -89,17 +96,17 @@ class Resources:
 
     # What it consists of, built on first use.
 
-    @_Built
+    @Built
     def setup(self) -> Setup:
         """What it is built from."""
         return self._find_setup()
 
-    @_Built
+    @Built
     def switch(self) -> Switch:
         """Whether calls go through the cache, and for which share of the keys."""
         return self.setup.switch
 
-    @_Built
+    @Built
     def tiers(self) -> TierStack:
         """The tiers, and with them the usage log."""
         try:
@@ -109,15 +116,40 @@ class Resources:
             tiers = ()
         stack = TierStack(tiers, self.clock, self._tier_failed)
         if self.setup.build_usage_log is not None:
+            from apicache.usage_feed import UsageFeed  # noqa: PLC0415 - for caches that log
+
             self.usage = UsageFeed(self.setup.build_usage_log)
         return stack
 
-    @_Built
-    def writer(self) -> Writer:
+    @Built
+    def writer(self) -> "Writer":
         """The writes to the far tiers that wait."""
+        from apicache.writer import Writer  # noqa: PLC0415 - 1 ms that loading apicache does not cost
+
         return Writer(self.tiers, self.clock, self.statistics.write_dropped)
 
-    @_Built
+    @Built
+    def providers(self) -> "Providers":
+        """What the built-in operations ask."""
+        from apicache.asking import Providers  # noqa: PLC0415 - for caches that call one of them
+        from apicache.provider_settings import ProviderSettings  # noqa: PLC0415 - as above
+        from apicache.senders import HTTPSender  # noqa: PLC0415 - as above
+
+        settings = self.setup.providers or ProviderSettings()
+        return Providers(settings, self.setup.sender or HTTPSender(settings.proxy), self.clock, draw)
+
+    def provider_counts(self) -> dict[str, Any]:
+        """What each provider that was asked has done."""
+        built: Providers | None = vars(self).get("providers")
+        return {} if built is None else built.as_dict()
+
+    def close_providers(self) -> None:
+        """Close the connections to providers, if there are any; the next call opens others."""
+        built: Providers | None = vars(self).get("providers")
+        if built is not None:
+            built.close()
+
+    @Built
     def leases(self) -> Leases:
         """The leases of this process."""
         return Leases(self.tiers)
@@ -155,3 +187,10 @@ class Resources:
         self.statistics.tier_error(tier)
         if self.hooks:
             self.hooks.emit(CacheEvent("tier_error", "", tier=tier))
+
+
+def draw() -> float:
+    """A random number from 0 to 1."""
+    import random  # noqa: PLC0415 - 2 ms that a cache which draws nothing does not pay
+
+    return random.random()  # noqa: S311 - spreads refreshes and probes, guards nothing

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from apicache.errors import did_you_mean
+from apicache.provider_settings import BY_PROVIDER, PLAIN
 from apicache.setting_values import CONFIGURABLE, TOP, SettingPath
 from apicache.tiers import known as known_tiers
 
@@ -48,7 +49,7 @@ def table_source(table: Mapping[str, Any], origin: str, folder: Path) -> Source:
     """The values of a configuration table; names with `-` and `_` are alike."""
     source = Source()
     tiers = known_tiers()
-    known = TOP | _NOT_OURS | tiers | {"policy", "operations"}
+    known = TOP | _NOT_OURS | tiers | {"policy", "operations", "providers", "prices"}
     for key, value in table.items():
         name = _plain(key)
         if name in CONFIGURABLE - known:
@@ -61,12 +62,21 @@ def table_source(table: Mapping[str, Any], origin: str, folder: Path) -> Source:
             source.values[name,] = Given(value, origin, folder)
         elif name not in _NOT_OURS and not isinstance(value, dict):
             source.problems.append(f"{origin}: {key!r} is not a table")
-        elif name == "operations":
-            for operation, options in value.items():
-                _add_section(source, ("operations", operation), options, origin)
         elif name not in _NOT_OURS:
-            _add_section(source, ("tiers", name) if name in tiers else (name,), value, origin)
+            _add_table(source, name, value, origin)
     return source
+
+
+def _add_table(source: Source, name: str, table: Mapping[str, Any], origin: str) -> None:
+    if name == "operations":
+        for operation, options in table.items():
+            _add_section(source, ("operations", operation), options, origin)
+    elif name == "prices":
+        source.values.update({("prices", model): Given(price, origin) for model, price in table.items()})
+    elif name == "providers":
+        _add_providers(source, table, origin)
+    else:
+        _add_section(source, ("tiers", name) if name in known_tiers() else (name,), table, origin)
 
 
 def _add_section(source: Source, path: SettingPath, options: Any, origin: str) -> None:
@@ -85,6 +95,21 @@ def _add_tiers(source: Source, tables: Mapping[str, Any], origin: str) -> None:
             _add_section(source, ("tiers", tier), options, origin)
         else:
             source.problems.append(f"{origin}: unknown tier {tier!r}; {did_you_mean(tier, known)}")
+
+
+def _add_providers(source: Source, table: Mapping[str, Any], origin: str) -> None:
+    """Options of all providers, and tables: of one value for each, or with one provider's own options."""
+    for key, value in table.items():
+        name = _plain(key)
+        if name in PLAIN:
+            source.values["providers", name] = Given(value, origin)
+        elif not isinstance(value, dict):
+            hint = did_you_mean(name, PLAIN | BY_PROVIDER)
+            source.problems.append(f"{origin}: unknown option {key!r} of providers; {hint}")
+        elif name in BY_PROVIDER:
+            source.values.update({("providers", name, provider): Given(one, origin) for provider, one in value.items()})
+        else:
+            _add_section(source, ("providers", key), value, origin)
 
 
 def _plain(name: str) -> str:
@@ -111,6 +136,9 @@ def _path_of(name: str) -> SettingPath | None:
         return (name or "mode",)
     if name in CONFIGURABLE:
         return ("policy", name)
+    if name == "providers" or name.startswith("providers_"):
+        option = name.removeprefix("providers").removeprefix("_") or "order"
+        return ("providers", option) if option in PLAIN else None
     if name.startswith("operations__"):
         parts = name.split("__")
         return ("operations", "__".join(parts[1:-1]), parts[-1]) if len(parts) >= _OPERATION_PARTS else None
@@ -126,5 +154,8 @@ def _variables() -> Iterator[str]:
     yield from ELSEWHERE
     for name in TOP | CONFIGURABLE:
         yield f"{PREFIX}_{name.upper()}"
+    yield f"{PREFIX}_PROVIDERS"
+    for name in PLAIN - {"order"}:
+        yield f"{PREFIX}_PROVIDERS_{name.upper()}"
     yield f"{PREFIX}_OPERATIONS__NAME__TTL"
     yield f"{PREFIX}_REDIS_URL"

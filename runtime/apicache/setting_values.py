@@ -9,6 +9,8 @@ import msgspec
 from apicache.errors import InputError, did_you_mean
 from apicache.modes import Switch
 from apicache.policy import OPTIONS, checked, seconds
+from apicache.prices import price_from
+from apicache.provider_settings import BY_PROVIDER, NUMBERS, option_of
 from apicache.tiers import known as known_tiers
 from apicache.tiers import options as options_of_tier
 
@@ -21,7 +23,7 @@ CONFIGURABLE: Final = OPTIONS - CODE_ONLY
 
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
-_NUMBERS: Final = frozenset({"jitter", "early_refresh", "cost"})
+_NUMBERS: Final = frozenset({"jitter", "early_refresh", "cost", "pace"})
 _FLAGS: Final = frozenset({"compression", "record"})
 _LISTS: Final = frozenset({"tags", "invalidates", "tiers", "no_store"})
 _DURATIONS: Final = frozenset({"ttl", "grace", "stale_while_revalidate", "negative_ttl"})
@@ -42,6 +44,10 @@ def value_of(path: SettingPath, given: Any, *, is_text: bool) -> Any:
         return _tier_option(path[1], path[2], given, is_text=is_text)
     if path[0] in {"policy", "operations"}:
         return _policy_option(path[-1], given, is_text=is_text)
+    if path[0] == "prices":
+        return price_from(path[1], given)
+    if path[0] == "providers":
+        return _providers_option(path[1:], given, is_text=is_text)
     return _TOP[path[0]](given)
 
 
@@ -58,6 +64,19 @@ def _policy_option(name: str, given: Any, *, is_text: bool) -> Any:
     if found.get("tiers"):
         _tier_names(found["tiers"])
     return given if name == "preset" else found[name]
+
+
+def _providers_option(path: SettingPath, given: Any, *, is_text: bool) -> Any:
+    """A value of `[tool.apicache.providers]`; a provider's own are checked when it is built."""
+    name = path[0]
+    if len(path) > 1:
+        return option_of(name, {path[1]: given})[path[1]] if name in BY_PROVIDER else given
+    if isinstance(given, str) and given.strip().lower() == "none" and name == "proxy":
+        return None
+    if is_text and name in NUMBERS:
+        number = _number(given)
+        given = int(number) if isinstance(number, float) and number.is_integer() else number
+    return option_of(name, given)
 
 
 def _policy_text(name: str, text: str, *, is_text: bool) -> Any:

@@ -17,9 +17,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import platformdirs
 
-from apicache.errors import InputError
+from apicache.errors import InputError, did_you_mean
 from apicache.modes import Switch
 from apicache.policy import checked
+from apicache.provider_settings import BY_PROVIDER, ProviderSettings
+from apicache.providers import DECLARED
+from apicache.providers import known as known_providers
 from apicache.setting_sources import Given, Source, environment_source, table_source
 from apicache.setting_values import SettingPath, value_of, without_credentials
 
@@ -52,6 +55,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that the usage log keeps a call."""
     allow_modules: tuple[str, ...] = ()
     """Prefixes of the modules whose classes may be stored."""
+    providers: ProviderSettings = ProviderSettings()
+    """What is set for providers, prices included."""
     encryption: bool = False
     """Whether a key is given; the key itself is never held here."""
     origins: Mapping[str, str] = {}
@@ -200,10 +205,13 @@ def _assembled(found: _Found, surroundings: _Surroundings, problems: list[str]) 
             groups.setdefault(path[:-1], {})[path] = held
             continue
         origins[".".join(path)] = held.given.origin
-        if len(path) > 1:
+        if path[0] in {"providers", "prices"}:
+            groups.setdefault(("providers",), {})[path] = held
+        elif len(path) > 1:
             tier_options.setdefault(path[1], {})[path[2]] = held.value
         elif path != ("dir",):
             values[path[0]] = held.value
+    values["providers"] = _provider_settings(groups.pop(("providers",), {}), problems)
     resolved = {path: _policy_options(path, group, origins, problems) for path, group in groups.items()}
     if "mode" not in values:
         values["mode"], origins["mode"] = _default_mode(surroundings.environ)
@@ -222,6 +230,31 @@ def _assembled(found: _Found, surroundings: _Surroundings, problems: list[str]) 
         origins=origins,
         problems=tuple(map(without_credentials, problems)),
     )
+
+
+def _provider_settings(found: _Found, problems: list[str]) -> ProviderSettings:
+    options: dict[str, Any] = {}
+    tables: dict[str, dict[str, Any]] = {}
+    prices: dict[str, Any] = {}
+    for path, held in found.items():
+        if path[0] == "prices":
+            prices[path[1]] = held.value
+        elif path[1] in BY_PROVIDER:
+            options.setdefault(path[1], {})[path[2]] = held.value
+        elif len(path) > 2:  # noqa: PLR2004 - providers, name, option
+            tables.setdefault(path[1], {})[path[2]] = held.value
+        else:
+            options[path[1]] = held.value
+    order = found.get(("providers", "order"))
+    if order is not None:
+        known = known_providers() - {DECLARED} | tables.keys()
+        problems += [
+            f"{order.given.origin}: unknown provider {name!r}; {did_you_mean(name, known)}"
+            for name in order.value
+            if name not in known
+        ]
+        options["order"] = tuple(name for name in order.value if name in known) or ProviderSettings().order
+    return ProviderSettings(**options, tables=tables, prices=prices)
 
 
 def _policy_options(path: SettingPath, group: _Found, origins: dict[str, str], problems: list[str]) -> dict[str, Any]:

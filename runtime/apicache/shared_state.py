@@ -8,11 +8,11 @@ import os
 import sqlite3
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn, cast
 
+from apicache import forks
 from apicache.entry import NEVER
 from apicache.errors import ApicacheError
 from apicache.markers import MARKERS_MAX, Marker, MarkerTable, Scope
@@ -50,18 +50,6 @@ _left_by_fork: list[Any] = []
 def abandon(database: object) -> None:
     """Keep what a forked child must neither use nor close: a thread of the parent may have held its locks."""
     _left_by_fork.append(database)
-
-
-def call_in_forked_children(method: Callable[[], None]) -> None:
-    """Have a bound method called in every child that this process forks, as long as its object lives."""
-    reference = weakref.WeakMethod(method)
-
-    def call() -> None:
-        alive = reference()
-        if alive is not None:
-            alive()
-
-    os.register_at_fork(after_in_child=call)
 
 
 def make_private(path: Path) -> tuple[int, int] | None:
@@ -110,7 +98,7 @@ class SharedState:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
-        call_in_forked_children(self._after_fork)
+        forks.on_fork(self._after_fork)
 
     def _after_fork(self) -> None:
         self._lock = threading.Lock()

@@ -1,12 +1,14 @@
 """The stack of tiers that a cache reads through: nearest first, each behind a breaker, each failure a miss."""
 
 import logging
-import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
+import msgspec
+
+from apicache import forks
 from apicache.breaker import Breaker
 from apicache.clock import Clock
 from apicache.entry import Entry
@@ -21,9 +23,10 @@ _RECONNECT_SECONDS: Final = (0.2, 5.0)
 """How long a lost watch rests before it is begun again: at first, and at most."""
 _BEGIN_SECONDS: Final = 1.0
 """How long a read waits for another thread that learns the markers; after one has waited in vain, none does."""
+_NOTHING: Final[Mapping[bytes, Entry]] = {}
 
 
-class Found(NamedTuple):
+class Found(msgspec.Struct, frozen=True, gc=False):
     """An entry, and the tier that had it."""
 
     entry: Entry
@@ -48,10 +51,6 @@ class TierStack:
         self.breakers = {tier.name: Breaker(clock) for tier in tiers}
         self.self_bounded = all(getattr(tier, "self_bounded", False) for tier in self.far)
         """True when reads of the far tiers end by themselves in time."""
-        # With one near tier that can be asked for less than an entry, that there is none is all a miss wants to know.
-        self._peek: Callable[[bytes], object] | None = None
-        if len(self.near) == 1:
-            self._peek = getattr(self.near[0], "peek", None)
         self._clock = clock
         self._on_error = on_error
         self._reported: set[str] = set()
@@ -63,8 +62,7 @@ class TierStack:
         self._stopped = threading.Event()
         self._stop = weakref.finalize(self, self._stopped.set)
         self._renew()
-        renew = weakref.WeakMethod(self._renew)
-        os.register_at_fork(after_in_child=lambda: (method := renew()) and method())
+        forks.on_fork(self._renew)
 
     def _renew(self) -> None:
         for breaker in self.breakers.values():
@@ -105,10 +103,6 @@ class TierStack:
         if tier is not None and self.breakers[tier].state != "open":
             self.failed(tier, TimeoutError())
 
-    def may_have_near(self, key: bytes) -> bool:
-        """False when certainly no tier that answers without I/O has an entry."""
-        return self._peek is None or self._peek(key) is not None
-
     def get_near(self, key: bytes, names: Sequence[str] | None) -> Found | None:
         """The entry in the tiers that answer without I/O, fresh or not; `names` limits the tiers, None: all."""
         for tier in self.near:
@@ -134,24 +128,50 @@ class TierStack:
         """
         found: dict[bytes, Found] = {}
         reading = reading or Reading()
-        if not self.follow(reading):  # what is there may be invalidated
+        if not self._following and not self.follow(reading):  # what is there may be invalidated
             return found
-        wanted = list(keys)
+        wanted = keys
         for tier in self.far:
             if not wanted:
                 break
-            reading.tier = tier.name
-            for key, entry in (self.guarded(tier, lambda: self._read(tier, wanted)) or {}).items():  # noqa: B023 - at once
+            reading.tier = name = tier.name
+            for key, entry in self._read(tier, wanted).items():
                 if key not in found or entry.created > found[key].entry.created:
-                    found[key] = Found(entry, tier.name)
-            wanted = [key for key in wanted if key not in found or not is_fresh(key, found[key].entry)]
+                    found[key] = Found(entry, name)
+            if tier is not self.far[-1]:
+                wanted = [key for key in wanted if key not in found or not is_fresh(key, found[key].entry)]
         reading.tier = None
         return found
 
-    def _read(self, tier: Tier, keys: Sequence[bytes]) -> dict[bytes, Entry]:
-        if tier.name in self._missed or tier.name in self._unwatched:
-            self._catch_up(tier)
-        return tier.get_many(keys)
+    def find_far(self, key: bytes, now: float) -> Found | None:
+        """As `get_far`, for one key; `now` tells what is fresh."""
+        if not self._following and not self.follow():
+            return None
+        best: Found | None = None
+        for tier in self.far:
+            entry = self._read(tier, (key,)).get(key)
+            if entry is not None and (best is None or entry.created > best.entry.created):
+                best = Found(entry, tier.name)
+                if now < entry.fresh_until:
+                    break
+        return best
+
+    def _read(self, tier: Tier, keys: Sequence[bytes]) -> Mapping[bytes, Entry]:
+        """As `guarded`, without a closure for each read; none when the tier is left alone or fails."""
+        breaker = self.breakers[tier.name]
+        is_closed = breaker.is_closed()
+        if not is_closed and not breaker.allows():
+            return _NOTHING
+        try:
+            if tier.name in self._missed or tier.name in self._unwatched:
+                self._catch_up(tier)
+            entries = tier.get_many(keys)
+        except Exception as error:  # noqa: BLE001 - as in `guarded`
+            self.failed(tier.name, error)
+            return _NOTHING
+        if not is_closed:
+            breaker.succeeded()
+        return entries
 
     def _catch_up(self, tier: Tier) -> None:
         if not isinstance(tier, SharedTier):

@@ -3,7 +3,7 @@
 import math
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 _OPERATIONS_MAX: Final = 1000
@@ -71,6 +71,7 @@ class OperationCounts:
         "misses",
         "not_stored",
         "pending",
+        "pending_misses",
         "refreshes",
         "revalidated",
         "stale",
@@ -99,6 +100,8 @@ class OperationCounts:
         """Monotonic seconds from which on an answer belongs to a new minute."""
         self.pending: list[Any] = []
         """Hits not added up yet, each as tier, seconds saved, cost saved: extending a list is atomic, needs no lock."""
+        self.pending_misses: list[Any] = []
+        """Misses not added up yet, each as cost and 1 or 0 for stored."""
         self._snapshots: deque[tuple[int, _Answers]] = deque(maxlen=_SNAPSHOTS_MAX)
         """Minutes that had an answer, each with what had been counted before it."""
 
@@ -150,7 +153,6 @@ class Statistics:
         self._operations: dict[str, OperationCounts] = {}
         self._tier_hits: Counter[str] = Counter()
         self._tier_errors: Counter[str] = Counter()
-        self._evictions = 0
         self._writes_dropped = 0
 
     def renew_lock(self) -> None:
@@ -179,6 +181,15 @@ class Statistics:
         if len(pending) >= _PENDING_MAX:
             self._add_up(counts)
 
+    def hits(self, counts: OperationCounts, answers: Sequence[Any], now: float) -> None:
+        """As `hit`, for several calls at once: `answers` are the tier, seconds and cost of each, one after another."""
+        if now >= counts.minute_ends:
+            self._begin_minute(counts, now)
+        pending = counts.pending
+        pending += answers
+        if len(pending) >= _PENDING_MAX:
+            self._add_up(counts)
+
     def stale(self, counts: OperationCounts, tier: str, seconds: float, cost: float, now: float) -> None:
         """A hit whose entry was past its ttl, or expired."""
         self.hit(counts, tier, seconds, cost, now)
@@ -186,13 +197,13 @@ class Statistics:
             counts.stale += 1
 
     def miss(self, counts: OperationCounts, now: float, cost: float = 0.0, stored: int = 0) -> None:
-        """A call that loaded, for `cost`; `stored` is 1 when its result was stored: both under one lock."""
-        with self._lock:
-            if now >= counts.minute_ends:
-                self._begin_minute(counts, now)
-            counts.misses += 1
-            counts.stored += stored
-            counts.cost_spent += cost
+        """A call that loaded, for `cost`; `stored` is 1 when its result was stored."""
+        if now >= counts.minute_ends:
+            self._begin_minute(counts, now)
+        pending = counts.pending_misses
+        pending += (cost, stored)
+        if len(pending) >= _PENDING_MAX:
+            self._add_up(counts)
 
     def coalesced(self, counts: OperationCounts, cost: float, now: float) -> None:
         """A call that was answered by another caller's load, whose `cost` is saved."""
@@ -222,6 +233,12 @@ class Statistics:
                 tiers = pending[::3]
                 for tier in set(tiers):
                     self._tier_hits[tier] += tiers.count(tier)
+                length = len(counts.pending_misses)
+                pending = counts.pending_misses[:length]
+                del counts.pending_misses[:length]
+                counts.misses += length // 2
+                counts.cost_spent += sum(pending[::2])
+                counts.stored += sum(pending[1::2])
             finally:
                 self._adding = False
 
@@ -241,11 +258,6 @@ class Statistics:
         """A tier failed; the call went on without it."""
         with self._lock:
             self._tier_errors[tier] += 1
-
-    def evicted(self, entries: int = 1) -> None:
-        """Entries gave way to others."""
-        with self._lock:
-            self._evictions += entries
 
     def write_dropped(self, entries: int = 1) -> None:
         """Entries never reached a tier: too many writes were waiting, or it was down."""
@@ -269,7 +281,6 @@ class Statistics:
             return {
                 **_total(counts for _, counts in known).as_dict(),
                 "errors": self._tier_errors.total(),
-                "evictions": self._evictions,
                 "writes_dropped": self._writes_dropped,
                 "tier_hits": dict(self._tier_hits),
                 "tier_errors": dict(self._tier_errors),
@@ -278,9 +289,12 @@ class Statistics:
             }
 
 
+_NO_COUNTERS: Final = frozenset({"_snapshots", "minute_ends", "pending", "pending_misses"})
+
+
 def _total(parts: Iterable[OperationCounts]) -> OperationCounts:
     total = OperationCounts()
-    counters = [name for name in OperationCounts.__slots__ if name not in {"_snapshots", "minute_ends", "pending"}]
+    counters = [name for name in OperationCounts.__slots__ if name not in _NO_COUNTERS]
     for counts in parts:
         for name in counters:
             setattr(total, name, getattr(total, name) + getattr(counts, name))

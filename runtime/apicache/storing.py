@@ -1,8 +1,8 @@
 """Between results and entries: what is stored of a result, and what a caller gets back."""
 
-import re
+import math
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -16,8 +16,9 @@ from apicache.policy import seconds
 _NOTHING_KEPT: Final = "its ttl is 0"
 _REVALIDATION_SECONDS: Final = 24 * 3600.0
 """How long past its ttl an entry with a validator is kept, to be asked about instead of loaded again."""
-_FAILURES: Final = ("status 5", "status 429")
-_ERROR: Final = re.compile("status [45]")
+_LEAST_ERROR: Final = 400
+_TOO_MANY_REQUESTS: Final = 429
+_LEAST_SERVER_ERROR: Final = 500
 _VOLATILE: Final = frozenset({"id", "created", "created_at", "system_fingerprint", "service_tier"})
 """Fields of an LLM's response that differ each time though the answer does not."""
 
@@ -35,8 +36,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """Why the result is not kept; None when it is."""
     is_stale: bool = False
     """True when it is past its ttl, or expired."""
-    is_negative: bool = False
-    """True when it is a response with an error status that a negative ttl may keep."""
+    status: int | None = None
+    """The response's HTTP status; None where there is none."""
+    cost: float = 0.0
+    """US dollars that the load cost."""
     due: Any = None
     """The entry as it was judged, when it was served and is to be refreshed now."""
 
@@ -54,10 +57,21 @@ def outcome_of(plan: Plan, value: Any, load: Load) -> Outcome:
     try:
         form = _stored_form(plan, value)
     except (UnencodableError, UnstorableError) as error:
-        return Outcome(value=value, entry=None, refusal=str(error))
+        return Outcome(value=value, entry=None, refusal=str(error), cost=_cost(plan, value))
     except Exception as error:  # noqa: BLE001 - a result may be any object: what it raises when read must not fail the call
-        return Outcome(value=value, entry=None, refusal=f"not readable ({type(error).__name__})")
+        refusal = f"not readable ({type(error).__name__})"
+        return Outcome(value=value, entry=None, refusal=refusal, cost=_cost(plan, value))
     return _kept(plan, value, form, load)
+
+
+def outcome_of_snapshot(plan: Plan, data: Any, snapshot: Snapshot, load: Load, refusal: str | None) -> Outcome:
+    """The outcome of a load whose result is put together from plain values, and `refusal` or the snapshot's word."""
+    try:
+        form = _Form(PLAIN_CODEC, snapshot, tagged.encode(data))
+    except UnencodableError as error:
+        return Outcome(value=data, entry=None, refusal=str(error))
+    outcome = _kept(plan, data, form, load)
+    return outcome if refusal is None else msgspec.structs.replace(outcome, entry=None, refusal=refusal)
 
 
 def renewed_outcome(plan: Plan, stored: Entry, response: Any, load: Load) -> Outcome:
@@ -75,19 +89,21 @@ def is_not_modified(entry: Entry, value: Any) -> bool:
 
 def is_failure(outcome: Outcome) -> bool:
     """Whether the result is a response by which the upstream says that it failed."""
-    return outcome.refusal is not None and outcome.refusal.startswith(_FAILURES)
+    status = outcome.status
+    if status is None or outcome.refusal is None:  # an error that a negative ttl keeps is an answer
+        return False
+    return status == _TOO_MANY_REQUESTS or status >= _LEAST_SERVER_ERROR
 
 
 def is_error(outcome: Outcome) -> bool:
     """Whether the result is a response by which the upstream says that it did not do what it was asked."""
-    status = _ERROR.match(outcome.refusal or "")
-    return outcome.is_negative or status is not None
+    return outcome.status is not None and outcome.status >= _LEAST_ERROR
 
 
 _PLAIN: Final = Snapshot(data=None, refusal=None, lifetime=None)
 
 
-class _Form(NamedTuple):
+class _Form(msgspec.Struct, frozen=True):
     """A result as it is stored, and what its library says of storing it."""
 
     codec: str
@@ -97,6 +113,8 @@ class _Form(NamedTuple):
 
 def _stored_form(plan: Plan, value: Any) -> _Form:
     kind = type(value)
+    if kind is list and value:  # a driver's rows come in a plain list: what is in it tells whose they are
+        kind = type(value[0])
     if kind.__module__ != "builtins":
         for base in kind.__mro__:
             library = base.__module__.partition(".")[0]
@@ -111,7 +129,7 @@ def _stored_form(plan: Plan, value: Any) -> _Form:
 def _kept(plan: Plan, value: Any, form: _Form, load: Load) -> Outcome:
     snapshot = form.snapshot
     policy = plan.policy
-    refusal = snapshot.refusal
+    refusal, cost = snapshot.refusal, _cost(plan, value)
     ttl = 0.0
     tags: tuple[str, ...] = ()
     try:
@@ -142,14 +160,26 @@ def _kept(plan: Plan, value: Any, form: _Form, load: Load) -> Outcome:
         load.created,
         load.now + ttl,
         load.now + ttl + keep,
-        policy.cost,
+        cost,
         load.seconds,
         tags,
         snapshot.validators,
         snapshot.must_revalidate,
         policy.compression,
     )
-    return Outcome(value=value, entry=entry, refusal=refusal, is_negative=snapshot.negative is not None)
+    return Outcome(value=value, entry=entry, refusal=refusal, status=snapshot.status, cost=cost)
+
+
+def _cost(plan: Plan, value: Any) -> float:
+    """US dollars that the load cost; 0 where the policy's own function cannot tell: the answer counts without it."""
+    cost = plan.policy.cost
+    if not callable(cost):
+        return cost
+    try:
+        given = float(cost(value))
+    except Exception:  # noqa: BLE001 - the policy's own function must not make the call fail
+        return 0.0
+    return given if 0 <= given < math.inf else 0.0
 
 
 def _ttl(plan: Plan, value: Any, snapshot: Snapshot) -> float:

@@ -3,15 +3,20 @@
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, cast, overload
 
+from apicache.adapters import knows_streams
 from apicache.bound import BoundOperation
 from apicache.engine import Engine
 from apicache.errors import InputError
+from apicache.far_hits import Missed
 from apicache.operations import OperationTable, describe
 from apicache.planning import Plan, check_callable, plan_callable, plan_decorated
-from apicache.policy import Policy, PolicyOptions, checked
+from apicache.policy import Duration, Policy, PolicyOptions, checked
 from apicache.records import RecordTypes
+
+if TYPE_CHECKING:
+    from apicache.streams import StreamCall, SyncStreamCall
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -49,7 +54,11 @@ class CallSurface:
         `cached_api_call(client.get, url, params=...)` wraps a callable: every argument belongs to it. A sync callable
         runs in the caller's thread. Raises what the call raises; InputError for an unknown operation.
         """
-        found = self._look_up(func, args, kwargs)
+        if func is not None and kwargs.get("stream") is True and knows_streams(func):
+            return await self.cached_stream(func, *args, **kwargs)
+        found = self._look_up(func, args, kwargs, loads=True)
+        if type(found) is Missed:
+            return await self._engine.answer_missed(found)
         return (await self._engine.answer(found)).value if type(found) is Plan else found
 
     @overload
@@ -58,8 +67,53 @@ class CallSurface:
     def cached_api_call_sync(self, func: None = None, /, *, operation: str, **parameters: Any) -> Any: ...
     def cached_api_call_sync(self, func: Any = None, /, *args: Any, **kwargs: Any) -> Any:
         """As `cached_api_call`, for sync code; raises TypeError for an async callable or operation."""
-        found = self._look_up(func, args, kwargs)
-        return self._engine.answer_sync(found).value if type(found) is Plan else found
+        if func is not None and kwargs.get("stream") is True and knows_streams(func):
+            return self.cached_stream_sync(func, *args, **kwargs).open()
+        found = self._look_up(func, args, kwargs, loads=False)
+        if type(found) is Missed:
+            return self._engine.answer_missed_sync(found)
+        if type(found) is not Plan:
+            return found
+        if found.load_sync is not None:
+            found.load = found.load_sync
+        return self._engine.answer_sync(found).value
+
+    def cached_stream(self, func: Any = None, /, *args: Any, **kwargs: Any) -> "StreamCall":
+        """Receive a streamed answer, live together with all who ask meanwhile, or replay a stored one.
+
+        For a built-in operation that gives text (`cached_stream(operation="completion", prompt=...)`, by its pieces), a
+        registered one that is a generator, another generator function, an SDK's call with `stream=True`, or
+        `client.stream` of httpx. What it gives is awaited,
+        entered with `async with`, or iterated over. A stream is stored when it has come to its end. The policy's `pace`
+        replays it at that many times its first speed; 0, the default, at once.
+        """
+        from apicache.streams import StreamCall  # noqa: PLC0415 - for code that streams
+
+        return StreamCall(self._engine.streams, self._plan_stream(func, args, kwargs))
+
+    def cached_stream_sync(self, func: Any = None, /, *args: Any, **kwargs: Any) -> "SyncStreamCall":
+        """As `cached_stream`, for sync code: entered with `with`, iterated over, or opened by its `open`."""
+        from apicache.streams import SyncStreamCall  # noqa: PLC0415 - as above
+
+        return SyncStreamCall(self._engine.streams, self._plan_stream(func, args, kwargs))
+
+    def _plan_stream(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan:
+        from apicache.stream_plans import plan_stream, plan_stream_operation  # noqa: PLC0415 - as above
+
+        if function is not None:
+            check_callable(function)
+            policy = self._policy(self._policies, self._operation or "", self._options)
+            return plan_stream(function, args, kwargs, self._operation, policy)
+        name = kwargs.pop("operation", None) or self._operation
+        if name is None:
+            raise InputError("cached_stream was given neither a callable nor operation=...; give one of them")
+        operation = self._operations.find(name)
+        policy = self._engine.policy(name, operation.options, self._options)
+        if operation.stream is not None:
+            return operation.stream(self._engine, operation, policy, kwargs)
+        if not operation.is_stream:
+            raise InputError(f"operation {name!r} gives one answer; call cached_api_call, or make it a generator")
+        return plan_stream_operation(operation, kwargs, operation.parameters(kwargs), policy)
 
     def operation(self, name: str, **options: Unpack[PolicyOptions]) -> Callable[[F], F]:
         """Register the decorated function, sync or async, as the operation `name`; the function itself is unchanged.
@@ -71,6 +125,53 @@ class CallSurface:
 
         def register(function: F) -> F:
             self._operations.register(describe(name, function, given))
+            return function
+
+        return register
+
+    def batched(
+        self,
+        name: str,
+        *,
+        over: str,
+        items: str | None = None,
+        index: str | None = None,
+        batch_size: int = 100,
+        max_wait: Duration = 0.0,
+        concurrency: int = 4,
+        **options: Unpack[PolicyOptions],
+    ) -> Callable[[F], F]:
+        """Register a function that takes a list, sync or async, as the operation `name` of which each call is one item.
+
+        `over` names the operation's parameter for the item, `items` the function's for the list: its first, when it is
+        not given. The function returns one result for each item, in their order, or a mapping from item to result; or,
+        with `index`, results whose key or attribute of that name is the item's place in the list. An exception in a
+        result's place is that item's. What has no result raises BatchResultError.
+
+        Each item is cached by itself. Misses that agree in all other parameters, and in scope, are sent together: those
+        of one event-loop tick, or of `max_wait` seconds, at most `batch_size` at once, at most `concurrency` such
+        batches of an event loop at a time. Sync callers in threads are sent together within `max_wait`. A batch runs in
+        a copy of its first caller's context. Raises InputError as `operation` does.
+        """
+        from apicache.batched_operations import describe_batched  # noqa: PLC0415 - for applications that batch
+
+        given = {**self._options, **options}
+        checked(given)
+
+        def register(function: F) -> F:
+            self._operations.register(
+                describe_batched(
+                    name,
+                    function,
+                    given,
+                    over=over,
+                    items=items,
+                    index=index,
+                    batch_size=batch_size,
+                    max_wait=max_wait,
+                    concurrency=concurrency,
+                )
+            )
             return function
 
         return register
@@ -96,7 +197,7 @@ class CallSurface:
             def plan(*args: P.args, **kwargs: P.kwargs) -> Plan:
                 if self._engine not in types:  # with a call: names in annotations may be defined after the function
                     types.clear()
-                    types[self._engine] = RecordTypes.declared(function, self._engine.setup.allow_modules)
+                    types[self._engine] = RecordTypes.of(function, self._engine.setup.allow_modules)
                 policy = self._policy(policies, prefix or "", given)
                 planned = plan_decorated(function, prefix, policy, args, kwargs)
                 planned.types = types[self._engine]
@@ -119,18 +220,20 @@ class CallSurface:
 
         return decorate
 
-    def _look_up(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The answer, where memory has it and nothing special applies; else the call's Plan."""
+    def _look_up(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, loads: bool) -> Any:
+        """The answer, where memory has it or, with `loads`, it can be loaded in one go; else the call's Plan."""
         if function is None:
             name = kwargs.pop("operation", None)
             bound = self._bound.get(name)
             if bound is None or bound.engine is not self._engine or bound.version != self._operations.version:
                 bound = self._bound_operation(name)
-            return bound.answer(kwargs)
+            return bound.answer(kwargs, loads=bound.near_loads if loads else None)
         check_callable(function)
         name = self._operation
         policy = self._policy(self._policies, name or "", self._options)
-        return plan_callable(function, args, kwargs, name, policy)
+        plan = plan_callable(function, args, kwargs, name, policy)
+        plan.types = RecordTypes.of(function, self._engine.setup.allow_modules)
+        return plan
 
     def _policy(self, known: dict[str, tuple[Engine, Policy]], name: str, options: Mapping[str, Any]) -> Policy:
         """The policy in force for a name; found once for an engine."""
@@ -145,10 +248,13 @@ class CallSurface:
             raise InputError("cached_api_call was given neither a callable nor operation=...; give one of them")
         version = self._operations.version
         operation = self._operations.find(name)
+        if operation.is_stream:
+            raise InputError(f"operation {name!r} is a generator: call cached_stream(operation={name!r}, ...)")
         bound = self._bound.get(given)
         if bound is None or bound.engine is not self._engine or bound.operation is not operation:
             policy = self._engine.policy(name, operation.options, self._options)
-            bound = self._bound[given] = BoundOperation(self._engine, operation, policy)
+            bind = operation.bind or BoundOperation
+            bound = self._bound[given] = bind(self._engine, operation, policy)
         bound.version = version
         return bound
 

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from apicache.core import Route, not_awaitable
+from apicache.far_hits import Missed
 from apicache.flights import AbandonedError, Flight, Loading, WaitedTooLongError
 from apicache.flow import Answer, Flow, Make, Read, Run, Step, Steps, has_timeout, waits
 from apicache.planning import Plan
@@ -21,17 +22,17 @@ class SyncEdge(Flow):
         is_missing = plan.is_missing
         if not is_missing:
             route = self.route(plan)
-            if route is not Route.CACHE:
+            if route is not Route.CACHE or plan.instead is not None:
                 return self._aside_sync(plan, route)
         while True:
             near = None if is_missing else self._from_near(plan)
             if near is not None:
                 return near
+            far = None if is_missing and plan.has_looked_far else self._look_far_first_sync(plan)
             is_missing = False
-            far = self._look_far_first_sync(plan)
             if far is not None:
                 return far
-            flight, leads = self._flights.join(plan.key or b"", None)
+            flight, leads = self.flights.join(plan.key or b"", None)
             if flight is None:
                 return self._by_itself_sync(plan)
             if leads and not has_timeout(plan.policy):
@@ -44,6 +45,44 @@ class SyncEdge(Flow):
                 continue
             return answer or self._by_itself_sync(plan)
 
+    def _answer_by_any_sync(self, plan: Plan, route: Route) -> Answer:
+        """Answer by the first call that succeeds."""
+        while True:
+            instead, plan.instead = plan.instead, None
+            if plan.load_sync is not None:
+                plan.load, plan.is_async = plan.load_sync, False
+            try:
+                return self.answer_sync(plan) if route is Route.CACHE else self._aside_sync(plan, route)
+            except Exception as error:
+                if instead is None:
+                    raise
+                plan = instead(plan, error)
+            route = self.route(plan)
+
+    def answer_missed_sync(self, missed: Missed) -> Any:
+        """The result for a sync caller, as `answer_sync`; a hit in the far tiers goes the short way."""
+        key = missed.key
+        if self.writer.waiting(key) is None:
+            found = self._read_sync(key)
+            hit = None if found is None else missed.hits.hit(key, found)
+            if hit is not None:
+                return hit[0]
+            plan = missed.plan()
+            answer = self._from_far(plan, found)
+            if answer is not None:
+                return answer.value
+        else:  # the flow takes that
+            plan = missed.plan()
+        plan.is_missing = True
+        return self.answer_sync(plan).value
+
+    def look_up_sync(self, plan: Plan) -> Answer | None:
+        """As `look_up`, for sync code."""
+        answer = self.fresh(plan, self.near(plan))
+        if answer is not None or not self.uses(plan, self.tiers.far):
+            return answer
+        return self._from_far(plan, self.waiting(plan) or self._read_sync(plan.key or b""))
+
     def _look_far_first_sync(self, plan: Plan) -> Answer | None:
         """A look of this call's own at the far tiers: an answer there needs no flight."""
         if not self.may_look_far(plan):
@@ -54,15 +93,15 @@ class SyncEdge(Flow):
         latest = self.tiers.markers.latest
         for seconds in waits(plan.policy):
             try:
-                outcome = self._flights.wait(flight, seconds)
+                outcome = self.flights.wait(flight, seconds)
             except WaitedTooLongError:
                 late = self._too_late(plan, flight)
                 if late is not None:
                     return late
-                self._flights.rejoin(flight)
+                self.flights.rejoin(flight)
             else:
                 return self._led(plan, outcome) if leads else self._followed(plan, outcome, latest)
-        self._flights.leave(flight)
+        self.flights.leave(flight)
         raise self._timed_out(plan)
 
     def _by_itself_sync(self, plan: Plan) -> Answer:
@@ -73,14 +112,14 @@ class SyncEdge(Flow):
     def _lead_sync(self, plan: Plan, flight: Flight[Outcome]) -> Outcome:
         try:
             with Loading(flight):
-                outcome = self._run(plan, self.flow(plan, flight)) if self.tiers.far else self._run_near(plan, flight)
+                outcome = self._run(plan, self.flow(plan, flight))
         except Exception as error:  # every waiter raises what this caller raises
-            self._flights.land_with(flight, error)
+            self.flights.land_with(flight, error)
             raise
         except BaseException:
-            self._flights.land_with(flight, AbandonedError())
+            self.flights.land_with(flight, AbandonedError())
             raise
-        self._flights.land(flight, outcome)
+        self.flights.land(flight, outcome)
         return outcome
 
     def _lead_in_thread(self, plan: Plan, flight: Flight[Outcome]) -> None:
@@ -102,19 +141,6 @@ class SyncEdge(Flow):
             self._lead_sync(plan, flight)
         except Exception:  # noqa: BLE001 - it landed with the error; a refresh's error is counted and has no reader
             return
-
-    def _run_near(self, plan: Plan, flight: Flight[Outcome]) -> Outcome:
-        """As `_fly_near`."""
-        if self.tiers.may_have_near(plan.key or b"") and self.near(plan) is not None:
-            return self._run(plan, self.flow(plan, flight))
-        start = self.start()
-        try:
-            value = not_awaitable(plan, plan.load())
-            outcome = outcome_of(plan, value, self.load_of(start))
-        except Exception as error:
-            self.load_failed(plan, error)
-            raise
-        return self.settle(plan, outcome, start)
 
     def _run(self, plan: Plan, flow: Steps) -> Outcome:
         try:
@@ -142,7 +168,7 @@ class SyncEdge(Flow):
 
     def _read_sync(self, key: bytes) -> Found | None:
         if self.tiers.self_bounded:
-            return self.read_far((key,)).get(key)
+            return self.tiers.find_far(key, self.clock.now())
         reading = Reading()
         doing = self.submit(self.read_far, (key,), reading)
         try:
@@ -152,6 +178,8 @@ class SyncEdge(Flow):
             return None
 
     def _aside_sync(self, plan: Plan, route: Route) -> Answer:
+        if plan.instead is not None:
+            return self._answer_by_any_sync(plan, route)
         if route is Route.SHADOW:
             found = self.near(plan)
             if found is None and self.tiers.far:

@@ -66,6 +66,13 @@ def canonical(value: Any) -> bytes:
     return _IDENTITY.pack(value)
 
 
+canonical_atoms: Final = _sorted.encode
+"""`canonical` for a dict of texts to None, bools, ints, floats, texts and bytes.
+
+Raises OverflowError or UnicodeEncodeError for what msgpack does not take: `canonical` then has another form, or none.
+"""
+
+
 def encode(value: Any) -> bytes:
     """The stored form of `value`; raises UnencodableError for a type that would not come back exactly."""
     return _STORED.pack(value)

@@ -11,11 +11,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 import msgspec
 
 from apicache.entry import Entry
-from apicache.envelope import PlainSealer, Sealer
 from apicache.markers import Marker
 
 if TYPE_CHECKING:
     from pathlib import Path  # not at run time: 6 ms, and only tiers that write files need it
+
+    from apicache.envelope import Sealer
+
+
+def _plain_sealer() -> "Sealer":
+    """Its module, with `zlib`, is imported for the first place: 1 ms that loading apicache does not cost."""
+    from apicache.envelope import PlainSealer  # noqa: PLC0415
+
+    return PlainSealer()
 
 
 class TierPlace(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +33,7 @@ class TierPlace(msgspec.Struct, frozen=True, kw_only=True):
     """Where a tier that writes files puts them."""
     options: Mapping[str, Any] = {}
     """Its own settings, by the field names of its `Options`."""
-    sealer: Sealer = msgspec.field(default_factory=PlainSealer)
+    sealer: "Sealer" = msgspec.field(default_factory=_plain_sealer)
     """How entries and their names look outside the process."""
     timeout: float = 0.25
     """Seconds within which each of its operations has to end, by success or failure."""

@@ -43,16 +43,16 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     """The canonical bytes of the parameters (`tagged.canonical`), on `stored` alone; digests of them are kept."""
     recorded: dict[str, Any] | None = None
     """The parameters themselves, for operations with `record=True`."""
-    subject: bytes | None = None
-    """`subject_of` the call's scope."""
+    scope: bytes | None = None
+    """`digest_of_scope` of the call's."""
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """Which keys' rows are meant: the union of what is named."""
 
     keys: Sequence[bytes] = ()
-    subjects: Sequence[bytes] = ()
-    """As `subject_of` makes them."""
+    scopes: Sequence[bytes] = ()
+    """As `digest_of_scope` makes them."""
     operations: Sequence[str] = ()
     prefixes: Sequence[str] = ()
     """Of operations' names."""
@@ -60,7 +60,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """Every key, and the counters by hour, which tell of no one call and go with everything alone."""
 
 
-def subject_of(scope: object) -> bytes | None:
+def digest_of_scope(scope: object) -> bytes | None:
     """The digest under which the log knows a scope (a tenant, a user); None for no scope.
 
     Raises UnencodableError for a scope that has no content to compare.

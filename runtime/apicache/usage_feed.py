@@ -1,7 +1,5 @@
 """What happened to calls, on its way to the usage log: noted at once, written by a thread."""
 
-import atexit
-import os
 import threading
 import time
 import weakref
@@ -9,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from apicache import forks
 from apicache.entry import Entry
 
 if TYPE_CHECKING:
@@ -33,10 +32,8 @@ class UsageFeed:
         self._log: Log | None = None
         self._notes: deque[tuple[Any, ...]] = deque(maxlen=_WAITING_MAX)
         self.after_fork()
-        after_fork = weakref.WeakMethod(self.after_fork)
-        os.register_at_fork(after_in_child=lambda: (method := after_fork()) and method())
-        flush = weakref.WeakMethod(self.flush)
-        atexit.register(lambda: (method := flush()) and method())
+        forks.on_fork(self.after_fork)
+        forks.on_exit(self.flush)
 
     def after_fork(self) -> None:
         """A child begins with nothing noted: what its parent noted, its parent writes."""
@@ -53,22 +50,22 @@ class UsageFeed:
              entry.cost, None, None, None)
         )  # fmt: skip
 
-    def loaded(self, plan: "Plan", entry: Entry | None, seconds: float, now: float) -> None:
-        """A call was loaded, for its caller or in the background; with `entry`, and stored."""
+    def loaded(self, plan: "Plan", entry: Entry | None, seconds: float, now: float, cost: float | None = None) -> None:
+        """A call was loaded, for its caller or in the background, for `cost`; with `entry`, and stored."""
         key, policy = plan.key or b"", plan.policy
         kind = "refreshed" if plan.is_refresh else "miss"
-        self.note((now, kind, plan.label, key, 0.0, 0.0, seconds, policy.cost, None, None, None))
+        self.note((now, kind, plan.label, key, 0.0, 0.0, seconds, _cost(plan, cost), None, None, None))
         if entry is not None:
             recorded = dict(plan.parameters) if policy.record else None
             ttl = entry.fresh_until - entry.created
             self.note((now, "stored", plan.label, key, 0.0, ttl, seconds, 0.0, plan.material, recorded, policy.scope))
 
-    def other(self, kind: str, plan: "Plan", now: float) -> None:
+    def other(self, kind: str, plan: "Plan", now: float, cost: float | None = None) -> None:
         """Anything else that a call came to: `coalesced`, `error`, `revalidated`."""
-        self.note((now, kind, plan.label, plan.key or b"", 0.0, 0.0, 0.0, plan.policy.cost, None, None, None))
+        self.note((now, kind, plan.label, plan.key or b"", 0.0, 0.0, 0.0, _cost(plan, cost), None, None, None))
 
     def note(self, note: tuple[Any, ...]) -> None:
-        """The fields of a `usage.Event`, with the scope itself in the subject's place."""
+        """The fields of a `usage.Event`, with the scope itself in its digest's place."""
         self._notes.append(note)
         if self._thread is None:
             with self._lock:
@@ -104,12 +101,12 @@ class UsageFeed:
 
 def _event(usage: Any, note: tuple[Any, ...]) -> Any:
     *told, scope = note
-    return usage.Event(*told, _subject(usage, scope))
+    return usage.Event(*told, _digest_of_scope(usage, scope))
 
 
-def _subject(usage: Any, scope: object) -> bytes | None:
+def _digest_of_scope(usage: Any, scope: object) -> bytes | None:
     try:
-        found: bytes | None = usage.subject_of(scope)
+        found: bytes | None = usage.digest_of_scope(scope)
     except Exception:  # noqa: BLE001 - a scope that changed meanwhile: the row belongs to nobody
         return None
     return found
@@ -125,3 +122,9 @@ def _write_now_and_then(feed: "weakref.ref[UsageFeed]") -> None:
         if alive.is_idle():
             return
         del alive
+
+
+def _cost(plan: "Plan", known: float | None) -> float:
+    """US dollars: what is known, else what the policy says of every call."""
+    cost = plan.policy.cost
+    return known if known is not None else 0.0 if callable(cost) else cost

@@ -59,7 +59,8 @@ class KeyRow(msgspec.Struct):
     hits: int = 0
     loads: int = 0
     used_at: float = 0.0
-    subject: bytes | None = None
+    scope: bytes | None = None
+    """Its digest."""
     digests: dict[str, bytes] = {}
     recorded: str | None = None
     """The recorded parameters as JSON."""
@@ -130,8 +131,8 @@ def _follow(row: KeyRow, event: Event) -> None:
     if at - event.age >= row.loaded_at:
         row.loaded_at = at - event.age
         row.ttl = event.ttl or row.ttl
-    if event.subject is not None:
-        row.subject = event.subject
+    if event.scope is not None:
+        row.scope = event.scope
     if event.kind in _SERVED:
         row.hits += 1
     elif event.kind == "stored":

@@ -9,13 +9,13 @@ import os
 import sqlite3
 import threading
 import time
-import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from apicache import forks
 from apicache.clock import Clock, SystemClock
 from apicache.errors import InputError
 from apicache.shared_state import file_identity
@@ -53,6 +53,7 @@ CREATE INDEX keys_by_use ON keys (used_at);
 CREATE INDEX keys_by_subject ON keys (subject) WHERE subject IS NOT NULL;
 PRAGMA user_version = {_FORMAT};
 """
+# The digest of a scope is called `subject` in files of this format.
 KEY_COLUMNS: Final = "operation, loaded_at, ttl, hits, loads, used_at, subject, digests, recorded, complete"
 _SET_COUNTERS: Final = ", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTERS)
 # Every piece of these statements is a constant of ours: values travel as parameters.
@@ -96,12 +97,7 @@ class UsageLog:
         self._is_held_for_fork = False
         self._written_since_cleaning: int | None = None
         self._has_warned = False
-        before, after, in_child = map(weakref.WeakMethod, (self._before_fork, self._after_fork, self._in_child))
-        os.register_at_fork(
-            before=lambda: (method := before()) and method(),
-            after_in_parent=lambda: (method := after()) and method(),
-            after_in_child=lambda: (method := in_child()) and method(),
-        )
+        forks.on_fork(self._in_child, before=self._before_fork, in_parent=self._after_fork)
 
     def _before_fork(self) -> None:
         """Close between two batches: an open connection would take the parent's locks into the child."""
@@ -287,9 +283,9 @@ def rows_of(database: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, 
 
 def row_from(columns: Sequence[Any]) -> KeyRow:
     """The row in the order of KEY_COLUMNS."""
-    operation, loaded_at, ttl, hits, loads, used_at, subject, digests, recorded, complete = columns
+    operation, loaded_at, ttl, hits, loads, used_at, scope, digests, recorded, complete = columns
     known = _digests_decoder.decode(digests)
-    return KeyRow(operation, loaded_at, ttl, hits, loads, used_at, subject, known, recorded, bool(complete))
+    return KeyRow(operation, loaded_at, ttl, hits, loads, used_at, scope, known, recorded, bool(complete))
 
 
 def _selected(database: sqlite3.Connection, selection: Selection) -> set[bytes]:
@@ -298,7 +294,7 @@ def _selected(database: sqlite3.Connection, selection: Selection) -> set[bytes]:
         return {key for (key,) in database.execute("SELECT key FROM keys")}
     found = set(rows_of(database, selection.keys))
     for condition, values in (
-        ("subject = ?", selection.subjects),
+        ("subject = ?", selection.scopes),
         ("operation = ?", selection.operations),
         ("substr(operation, 1, length(?1)) = ?1", selection.prefixes),
     ):
@@ -327,7 +323,7 @@ def _put(database: sqlite3.Connection, counters: Counters, rows: dict[bytes, Key
         [
             (
                 key,
-                *(row.operation, row.loaded_at, row.ttl, row.hits, row.loads, row.used_at, row.subject),
+                *(row.operation, row.loaded_at, row.ttl, row.hits, row.loads, row.used_at, row.scope),
                 *(_digests_encoder.encode(row.digests), row.recorded, row.complete),
             )
             for key, row in rows.items()

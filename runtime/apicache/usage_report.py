@@ -82,11 +82,13 @@ class Near(msgspec.Struct, frozen=True, kw_only=True):
 
     key: str
     differing: list[str]
-    """Names of the parameters that differ, or that one of both lacks; empty when it is version, namespace or scope."""
+    """Names of the parameters that differ, or that one of both lacks."""
+    otherwise: list[str]
+    """What differs when no parameter does: one at least of these."""
     parameters: dict[str, Any] | None
     """As recorded."""
-    subject: str | None
-    """The digest of its scope in hexadecimal digits."""
+    scope: str | None
+    """Its digest in hexadecimal digits."""
     used_at: float
 
 
@@ -100,7 +102,8 @@ class KeyUsage(msgspec.Struct, frozen=True, kw_only=True):
     loads: int
     used_at: float
     digests: dict[str, bytes]
-    subject: str | None
+    scope: bytes | None
+    """Its digest."""
 
 
 def report(log: UsageLog, since_seconds: float, now: float, operation: str | None = None) -> UsageReport:
@@ -182,18 +185,19 @@ def frequent(log: UsageLog, operation: str | None, count: int) -> list[Frequent]
     ]
 
 
-def nearest(log: UsageLog, operation: str, digests: Mapping[str, bytes], key: bytes, count: int = 3) -> list[Near]:
-    """The operation's other keys that differ from `digests` in the fewest parameters, the most recently used first."""
+def nearest(log: UsageLog, like: KeyRow, key: bytes, count: int = 3) -> list[Near]:
+    """The operation's other keys that differ from `like` in the fewest parameters, the most recently used first."""
     statement = f"SELECT key, {KEY_COLUMNS} FROM keys WHERE operation = ? ORDER BY used_at DESC LIMIT ?"  # noqa: S608 - constants
-    rows = [(other, row) for other, row in _rows(log, statement, (operation, _COMPARED_MAX)) if other != key]
-    compared = [(_differing(digests, row.digests), other, row) for other, row in rows if row.digests]
+    rows = [(other, row) for other, row in _rows(log, statement, (like.operation, _COMPARED_MAX)) if other != key]
+    compared = [(_differing(like.digests, row.digests), other, row) for other, row in rows if row.digests]
     compared.sort(key=lambda each: len(each[0]))
     return [
         Near(
             key=other.hex(),
             differing=differing,
+            otherwise=[] if differing else _otherwise(like.scope, row.scope),
             parameters=_parameters(row),
-            subject=None if row.subject is None else row.subject.hex(),
+            scope=None if row.scope is None else row.scope.hex(),
             used_at=row.used_at,
         )
         for differing, other, row in compared[:count]
@@ -202,6 +206,11 @@ def nearest(log: UsageLog, operation: str, digests: Mapping[str, bytes], key: by
 
 def _differing(one: Mapping[str, bytes], other: Mapping[str, bytes]) -> list[str]:
     return sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
+
+
+def _otherwise(one: bytes | None, other: bytes | None) -> list[str]:
+    """What else is part of a key; of all that, the log knows the scopes."""
+    return ["scope"] if one != other else ["version", "namespace", "credentials", "http policy"]
 
 
 def of_key(log: UsageLog, key: bytes) -> KeyUsage | None:
@@ -218,19 +227,17 @@ def of_key(log: UsageLog, key: bytes) -> KeyUsage | None:
         loads=row.loads,
         used_at=row.used_at,
         digests=row.digests,
-        subject=None if row.subject is None else row.subject.hex(),
+        scope=row.scope,
     )
 
 
-def keys_of_subjects(log: UsageLog, subjects: Iterable[bytes]) -> set[bytes]:
+def keys_of_scopes(log: UsageLog, scopes: Iterable[bytes]) -> set[bytes]:
     """The keys that were loaded for any of these scopes."""
     with log.transaction() as database:
         if database is None:
             return set()
         return {
-            key
-            for subject in subjects
-            for (key,) in database.execute("SELECT key FROM keys WHERE subject = ?", (subject,))
+            key for scope in scopes for (key,) in database.execute("SELECT key FROM keys WHERE subject = ?", (scope,))
         }
 
 

@@ -1,15 +1,13 @@
 """Writes to the tiers that do I/O, off the caller's path: one thread, in bulk, the newest operation of each key."""
 
-import atexit
-import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
+from apicache import forks
 from apicache.clock import Clock
 from apicache.entry import NEVER, Entry
 from apicache.markers import Marker, MarkerTable
@@ -77,10 +75,8 @@ class Writer:
         self._clock = clock
         self._on_dropped = on_dropped
         self._renew()
-        renew = weakref.WeakMethod(self._renew)
-        os.register_at_fork(after_in_child=lambda: (method := renew()) and method())
-        flush = weakref.WeakMethod(self.flush)
-        atexit.register(lambda: (method := flush()) and method(_EXIT_SECONDS))
+        forks.on_fork(self._renew)
+        forks.on_exit(self.flush, _EXIT_SECONDS)
 
     def _renew(self) -> None:
         """A forked child begins with nothing to write: what its parent had queued, its parent writes."""

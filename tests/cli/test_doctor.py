@@ -11,7 +11,7 @@ from apicache.settings import load
 from apicache_cli.app import app
 
 UNREACHABLE = "redis://user:planted-secret@127.0.0.1:1/0?password=planted-secret"
-TOP = {"schema", "mode", "settings", "tiers", "encryption", "usage_log", "versions", "problems"}
+TOP = {"schema", "mode", "settings", "tiers", "providers", "encryption", "usage_log", "versions", "problems"}
 TIER = {
     "name",
     "reachable",
@@ -180,3 +180,23 @@ def test_an_unusable_key_is_a_problem_and_leaves_the_far_tiers_out(document, mon
     assert [tier["reachable"] for tier in found["tiers"]] == [True, False]
     assert found["problems"][0].startswith("encryption: ")
     assert "planted-secret" not in json.dumps(found)
+
+
+def test_providers_are_shown_with_the_variable_that_is_missing_and_never_a_value(document, doctor, project):
+    (project / "pyproject.toml").write_text(
+        "[tool.apicache.providers]\norder = ['openai', 'anthropic', 'mock']\n"
+        "[tool.apicache.providers.openai]\nmodel = 'gpt-5-mini'\n"
+        "[tool.apicache.providers.house]\nurl = 'https://house.test/'\nheaders = {x = 'planted-header'}\n"
+    )
+    environ = {"OPENAI_API_KEY": "planted-key", "ANTHROPIC_API_KEY": "", "APICACHE_MOCK": ""}
+    found = document(**environ)["providers"]
+    assert [(each["name"], each["ready"]) for each in found] == [
+        ("openai", True),
+        ("anthropic", False),
+        ("mock", False),
+    ]
+    assert "ANTHROPIC_API_KEY" in found[1]["needs"]
+    text = doctor(**environ).stdout
+    assert "configured" in text
+    assert "gpt-5-mini" in text
+    assert "planted" not in text + json.dumps(document(**environ))

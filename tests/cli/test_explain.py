@@ -14,7 +14,7 @@ from apicache.settings import load
 from apicache.tagged import canonical
 from apicache.tier import TierPlace
 from apicache.tiers.disk import build
-from apicache.usage import Event
+from apicache.usage import Event, digest_of_scope
 from apicache_cli.app import app
 
 
@@ -57,6 +57,7 @@ def other(symbol):
 @api_cache.operation("off", mode="off")
 @api_cache.operation("written", invalidates=["quotes"])
 @api_cache.operation("guarded", no_store=["private"])
+@api_cache.operation("unsure", no_store=lambda parameters: parameters["unknown"])
 @api_cache.operation("none", mode="0%")
 @api_cache.operation("redis_only", tiers=["memory", "redis"])
 @api_cache.operation("short", ttl=30)
@@ -246,9 +247,36 @@ def test_the_parameter_that_differs_from_the_nearest_stored_key_is_named(documen
     assert f"{key(2).hex()}: differs in days, symbol\n" in text
 
 
-def test_equal_parameters_under_another_key_are_another_version_or_scope(explain, log):
-    log.write([stored(1, "other", material=canonical({"symbol": "AAPL"}))])
-    assert "the same parameters; its version, namespace or scope differs" in explain("other", "symbol=AAPL").stdout
+def test_equal_parameters_under_another_key_are_another_version_or_scope(explain, document, log):
+    same = canonical({"symbol": "AAPL"})
+    log.write([stored(1, "other", material=same), stored(2, "other", material=same, scope=digest_of_scope("ann"))])
+    told = {each["key"]: each for each in document("other", "symbol=AAPL", code=1)["nearest"]}
+    assert [told[key(number).hex()]["differing"] for number in (1, 2)] == [[], []]
+    assert told[key(1).hex()]["otherwise"] == ["version", "namespace", "credentials", "http policy"]
+    assert told[key(2).hex()]["otherwise"] == ["scope"]
+    assert told[key(2).hex()]["scope"] == digest_of_scope("ann").hex()
+    text = explain("other", "symbol=AAPL").stdout
+    assert f"{key(1).hex()}: the same parameters; its version, namespace, credentials or http policy differs" in text
+    assert f"{key(2).hex()}: the same parameters; its scope differs" in text
+
+
+def test_of_two_keys_alone_the_scopes_are_compared_too(document, log):
+    same = canonical({"symbol": "AAPL"})
+    log.write([stored(1, material=same, scope=digest_of_scope("ann"))])
+    log.write([stored(number, material=same, scope=digest_of_scope("bob")) for number in (2, 3)])
+    told = {each["key"]: each["otherwise"] for each in document(f"--key={key(2).hex()}", code=1)["nearest"]}
+    assert told[key(1).hex()] == ["scope"]
+    assert told[key(3).hex()] != ["scope"]
+
+
+def test_a_parameter_that_differs_leaves_nothing_else_to_name(document, log):
+    log.write([stored(1, "other", material=canonical({"symbol": "IBM"}), scope=digest_of_scope("ann"))])
+    (near,) = document("other", "symbol=AAPL", code=1)["nearest"]
+    assert (near["differing"], near["otherwise"]) == (["symbol"], [])
+
+
+def test_a_no_store_function_that_fails_is_named_as_the_reason(document):
+    assert document("unsure", "symbol=A", code=1)["passed_by"] == "its no_store raised KeyError"
 
 
 def test_a_key_is_explained_without_an_application(explain, document, disk, log, project):

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from apicache.entry import Entry
 from apicache.markers import Marker
-from apicache.usage import Event, Selection, subject_of
+from apicache.usage import Event, Selection, digest_of_scope
 from apicache_cli.app import app
 
 
@@ -51,9 +51,9 @@ def filled(disk, log):
     )
     log.write(
         [
-            stored(1, subject=subject_of("ann")),
-            stored(2, subject=subject_of(42)),
-            stored(3, "user.read", subject=subject_of("ann"), recorded={"name": "text-of-ann"}),
+            stored(1, scope=digest_of_scope("ann")),
+            stored(2, scope=digest_of_scope(42)),
+            stored(3, "user.read", scope=digest_of_scope("ann"), recorded={"name": "text-of-ann"}),
             stored(4, "user.list"),
             stored(9),
         ]
@@ -69,7 +69,8 @@ CASES = [
     (["--prefix=user."], {3, 4}, 2),
     ([f"--key={key(2).hex()}"], {2}, 1),
     (["--subject=ann"], {1, 3}, 2),
-    (["--subject=42"], {2}, 1),
+    (["--scope=42"], {2}, 1),
+    (["--scope=ann"], {1, 3}, 2),
     (["--tag=user:1", "--operation=user.list"], {1, 4}, 2),
     (["--all"], {1, 2, 3, 4}, 8),
 ]
@@ -121,8 +122,8 @@ def test_markers_are_later_than_those_of_a_clock_that_is_ahead(purge, filled, so
     assert ahead < marker.at < ahead + 1
 
 
-def test_the_keys_of_a_subject_are_told_by_markers(purge, filled):
-    purge("--subject=ann", "--write")
+def test_the_keys_of_a_scope_are_told_by_markers(purge, filled):
+    purge("--scope=ann", "--write")
     assert {(marker.scope, marker.value) for marker in filled.markers()} == {
         ("key", key(1).hex()),
         ("key", key(3).hex()),
@@ -140,8 +141,8 @@ def test_a_soft_purge_keeps_entries_and_rows(purge, filled, log):
     assert log.count(Selection(everything=True)) == rows
 
 
-def test_what_is_recorded_of_a_subject_is_gone_from_the_file(purge, filled, log):
-    purge("--subject=ann", "--write")
+def test_what_is_recorded_of_a_scope_is_gone_from_the_file(purge, filled, log):
+    purge("--scope=ann", "--write")
     content = b"".join(file.read_bytes() for file in log.path.parent.glob("usage.db*"))
     assert b"text-of-ann" not in content
 

@@ -19,6 +19,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import operation_figures
 import runtime_figures
 import store_figures
 from turns import Figure
@@ -133,7 +134,7 @@ def main() -> int:
     parser.add_argument("--only", choices=["runtime"])
     arguments = parser.parse_args()
     figures = [] if arguments.only else all_command_figures(arguments.application)
-    figures += [*runtime_figures.measure(), *store_figures.measure()]
+    figures += [*runtime_figures.measure(), *store_figures.measure(), *operation_figures.measure()]
     print("| work | measured | must be |\n| --- | --- | --- |")
     for figure in figures:
         print(f"| {figure.work} | {figure.measured} | {figure.bound}{'' if figure.kept else ' (NOT KEPT)'} |")

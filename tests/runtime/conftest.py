@@ -34,11 +34,14 @@ class Seen(NamedTuple):
 class RecordingServer:
     """Answers `/status/N` with that status, OpenAI's paths in OpenAI's format, anything else with an echo and a count.
 
-    The query parameters `header=Name:value` add response headers.
+    The query parameters `header=Name:value` add response headers; a condition that their ETag meets is answered with
+    304. `documents` are asked first, each given the path, the body and the count: what one returns, unless None, is
+    answered as JSON.
     """
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
+        self.documents: list[Callable[[str, bytes, int], Any]] = []
         self.gate = threading.Event()
         self.gate.set()
         outer = self
@@ -69,16 +72,20 @@ class RecordingServer:
         parts = urlsplit(request.path)
         wanted = re.search(r"/status/(\d+)", parts.path)
         status = int(wanted[1]) if wanted else 200
-        content = json.dumps(document(parts.path, body, count)).encode()
+        found = (own(parts.path, body, count) for own in [*self.documents, document])
+        content = json.dumps(next(answer for answer in found if answer is not None)).encode()
         if parts.path == "/redirect":
             status, content = 302, b""
+        extras = [extra.partition(":") for extra in parse_qs(parts.query).get("header", [])]
+        condition = headers.get("if-none-match")
+        if condition and ("ETag", ":", condition) in extras:
+            status, content = 304, b""
         request.send_response(status)
         request.send_header("Content-Type", "application/json")
         request.send_header("Content-Length", str(len(content)))
         if parts.path == "/redirect":
             request.send_header("Location", "/landed")
-        for extra in parse_qs(parts.query).get("header", []):
-            name, _, value = extra.partition(":")
+        for name, _, value in extras:
             request.send_header(name, value)
         request.end_headers()
         if request.command != "HEAD":

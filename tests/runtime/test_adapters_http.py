@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +14,13 @@ import requests.auth
 
 from apicache import UnifiedAPICache
 from apicache.clock import ManualClock
+
+
+@pytest.fixture(autouse=True)
+def _no_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder without any: nothing here speaks TLS, and each client reads those that all trust for 0.05 seconds."""
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv("SSL_CERT_DIR", str(Path(__file__).parent))
 
 
 class Driver:
@@ -438,7 +446,7 @@ def test_a_refused_connection_raises_the_librarys_own_error_and_is_not_kept(
         for _ in range(2):
             with pytest.raises(error):
                 driver.call(cache, client, "get", "http://127.0.0.1:9/")
-    assert len(cache._engine._flights) == 0
+    assert len(cache._engine.flights) == 0
 
 
 def test_an_operation_that_returns_a_response_is_replayed_as_one(cache: UnifiedAPICache, api: Any) -> None:

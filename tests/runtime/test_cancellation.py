@@ -51,7 +51,7 @@ class Slow:
         return tasks
 
     def waiters(self) -> int:
-        return sum(flight.waiters for flight in self.cache._engine._flights._flights.values())
+        return sum(flight.waiters for flight in self.cache._engine.flights._flights.values())
 
 
 Scene = Callable[[Slow], Awaitable[None]]
@@ -63,7 +63,7 @@ def played(cache: UnifiedAPICache, scene: Callable[[Slow], Coroutine[Any, Any, N
     async def run() -> Slow:
         slow = Slow(cache)
         await scene(slow)
-        assert len(cache._engine._flights) == 0
+        assert len(cache._engine.flights) == 0
         for _ in range(3):  # anyio cancels again and again, so that its callers do not wait for a load's cleanup
             await asyncio.sleep(0)
         assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -99,7 +99,7 @@ def test_when_all_are_cancelled_so_is_the_load_and_the_next_call_begins_anew(
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(isinstance(result, asyncio.CancelledError) for result in results)
-        assert (slow.begun, slow.cancelled, len(cache._engine._flights)) == (1, 1, 0)
+        assert (slow.begun, slow.cancelled, len(cache._engine.flights)) == (1, 1, 0)
         slow.gate.set()
         assert await cache.cached_api_call(operation="slow") == {"n": 2}
 
@@ -184,7 +184,7 @@ def test_an_event_loop_that_ends_amid_a_load_ends_it(cache: UnifiedAPICache) -> 
 
     asyncio.run(run())
     assert ended == ["load"]
-    assert len(cache._engine._flights) == 0
+    assert len(cache._engine.flights) == 0
 
 
 # What a load may raise.
@@ -209,7 +209,7 @@ def test_what_an_async_load_raises_reaches_its_caller(
         for _ in range(2):
             with pytest.raises(error):
                 await cache.cached_api_call(operation="raising")
-        assert len(cache._engine._flights) == 0
+        assert len(cache._engine.flights) == 0
         task = asyncio.current_task()
         assert task is not None
         assert task.cancelling() == 0
@@ -227,7 +227,7 @@ def test_what_a_sync_load_raises_reaches_its_caller(cache: UnifiedAPICache, erro
     for _ in range(2):
         with pytest.raises(error):
             cache.cached_api_call_sync(operation="raising")
-    assert len(cache._engine._flights) == 0
+    assert len(cache._engine.flights) == 0
 
 
 @pytest.mark.parametrize("waits", [True, False])
@@ -246,7 +246,7 @@ def test_an_interrupt_in_an_async_load_ends_the_program_as_without_a_cache(
 
     with pytest.raises(error):
         asyncio.run(run())
-    assert len(cache._engine._flights) == 0
+    assert len(cache._engine.flights) == 0
 
 
 def test_a_load_that_gives_up_leaves_its_followers_to_begin_anew(cache: UnifiedAPICache) -> None:
@@ -461,7 +461,7 @@ def test_cancelling_the_outermost_of_nested_calls_cancels_all_of_them(cache: Uni
     async def run() -> None:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(cache.cached_api_call(operation="one"), 0.02)
-        assert len(cache._engine._flights) == 0
+        assert len(cache._engine.flights) == 0
 
     asyncio.run(run())
     assert cancelled == ["three", "two", "one"]
@@ -482,7 +482,7 @@ class Cold:
         cache.operation("cold_sync")(self.cold_sync)
 
     def _are_all_there(self) -> bool:
-        flights = list(self.cache._engine._flights._flights.values())
+        flights = list(self.cache._engine.flights._flights.values())
         return sum(flight.waiters for flight in flights) >= self.callers
 
     async def cold(self) -> list[int]:

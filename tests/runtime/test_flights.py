@@ -55,7 +55,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def waiters(cache: UnifiedAPICache) -> int:
-    return sum(flight.waiters for flight in cache._engine._flights._flights.values())
+    return sum(flight.waiters for flight in cache._engine.flights._flights.values())
 
 
 @pytest.mark.parametrize("callers", [10, 100, 1000])
@@ -73,7 +73,7 @@ def test_concurrent_async_callers_share_one_load(cache: UnifiedAPICache, callers
     assert all(result == {"n": 1, "mutable": []} for result in results)
     assert len({id(result["mutable"]) for result in results}) == callers, "each caller mutates its own copy"
     assert cache.get_stats()["coalesced"] == callers - 1
-    assert len(cache._engine._flights) == 0
+    assert len(cache._engine.flights) == 0
 
 
 @pytest.mark.parametrize("callers", [10, 100])
@@ -156,7 +156,7 @@ def test_when_all_callers_are_cancelled_the_load_is_cancelled_and_no_flight_is_l
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await until(lambda: loader.cancelled == 1)
-        assert len(cache._engine._flights) == 0
+        assert len(cache._engine.flights) == 0
         loader.gate.set()
         assert (await cache.cached_api_call(operation="slow", n=1))["n"] == 1
 

@@ -395,7 +395,7 @@ def test_a_thread_that_calls_after_an_invalidation_does_not_share_an_older_load_
     assert begun.wait(10)
     cache.invalidate_sync(tags=["a"])
     second = get("after")
-    while not any(flight.waiters == 2 for flight in list(cache._engine._flights._flights.values())):
+    while not any(flight.waiters == 2 for flight in list(cache._engine.flights._flights.values())):
         threading.Event().wait(0.001)
     gate.set()
     first.join(10)

@@ -1,5 +1,6 @@
 """How long results are kept: jitter, negative answers, a ttl that follows from the result, HTTP's own words."""
 
+import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
@@ -248,3 +249,40 @@ def versioned() -> Iterator[Versioned]:
     upstream.server.shutdown()
     upstream.server.server_close()
     thread.join()
+
+
+@pytest.mark.parametrize(("given", "expected"), [(0.25, 0.25), (-1, 0.0), (float("nan"), 0.0), ("dear", 0.0)])
+def test_a_cost_may_come_from_the_result(cache: UnifiedAPICache, call: Any, given: object, expected: float) -> None:
+    @cache.operation("priced", cost=lambda result: result["cost"])
+    def priced() -> dict[str, Any]:
+        return {"cost": given}
+
+    for _ in range(3):
+        call(cache, operation="priced")
+    stats = cache.get_stats()
+    assert stats["cost_saved"] == 2 * expected
+    assert stats["operations"]["priced"]["cost_spent"] == expected
+
+
+def test_who_joins_a_load_saves_what_its_result_cost(cache: UnifiedAPICache) -> None:
+    @cache.operation("priced", cost=lambda result: result / 4)
+    async def priced() -> int:
+        await asyncio.sleep(0.01)
+        return 2
+
+    async def run() -> None:
+        await asyncio.gather(*(cache.cached_api_call(operation="priced") for _ in range(3)))
+
+    asyncio.run(run())
+    stats = cache.get_stats()
+    assert (stats["coalesced"], stats["cost_saved"]) == (2, 1.0)
+    assert stats["operations"]["priced"]["cost_spent"] == 0.5
+
+
+def test_a_cost_that_cannot_be_told_fails_no_call(cache: UnifiedAPICache, call: Any) -> None:
+    @cache.operation("priced", cost=lambda result: result["nothing"])
+    def priced() -> dict[str, Any]:
+        return {}
+
+    assert call(cache, operation="priced") == call(cache, operation="priced") == {}
+    assert cache.get_stats()["cost_saved"] == 0.0

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from apicache.entry import Entry
-from apicache.packed import HEADER, INLINE, Meta, _below, expires, meta, pack, payload, unpack
+from apicache.packed import HEADER, INLINE, Meta, _below, expires, meta, pack, unpack
 from apicache.tier import Tier, TierPlace
 from apicache.tiers import memory
 from apicache.tiers.memory import OVERHEAD, MemoryTier
@@ -47,6 +47,22 @@ def kept(tier: MemoryTier, names: Sequence[object]) -> list[object]:
     return [name for name in names if tier._entries.get(key(name)) is not None]
 
 
+def visits(tier: MemoryTier, names: Iterable[object]) -> dict[object, int]:
+    """The visits to those that have any; counts none."""
+    counts = {}
+    table, mask = tier._visits._table
+    for name in names:
+        number, tag = memory._place(key(name))
+        count = table[number & mask] ^ (tag & memory._TAG)
+        if 0 < count <= memory._VISITS_MAX:
+            counts[name] = count
+    return counts
+
+
+def often(tier: MemoryTier) -> list[bytes]:
+    return [name for name, packed in tier._entries.items() if type(packed) is memory._Often]
+
+
 def assert_whole(tier: MemoryTier) -> None:
     """Queues, dict, counts and bytes agree, and both hold the same key objects."""
     queued = [*tier._small, *tier._main]
@@ -56,6 +72,8 @@ def assert_whole(tier: MemoryTier) -> None:
     size = tier.size()
     assert size.entries == len(live) == len(tier._entries) - tier._tombstones
     assert size.bytes == sum(len(name) + len(value) + OVERHEAD for name, value in live.items())
+    assert tier._often == sum(len(value) for value in live.values() if type(value) is memory._Often)
+    assert tier._often <= tier._often_max
     assert size.max_bytes is not None
     assert size.bytes <= size.max_bytes
     assert size.max_entries is not None
@@ -190,8 +208,7 @@ def test_a_deleted_key_loses_its_visits() -> None:
     for _ in range(3):
         tier.peek(key("a"))
     tier.delete_many([key("a")])
-    assert tier._visits == {}
-    tier._visits[key("a")] = 3  # by a reader that had found the entry before it was deleted
+    assert visits(tier, "abc") == {}
     fill(tier, ["a", "d"])
     assert kept(tier, "abcd") == ["b", "c", "d"]
 
@@ -249,7 +266,7 @@ def test_a_visit_spares_an_entry_of_the_main_queue_once() -> None:
     tier.peek(key(1))
     fill(tier, ["new"])
     assert kept(tier, range(4)) == [0, 1, 3]
-    assert tier._visits == {key(1): 1}
+    assert visits(tier, range(10)) == {1: 1}
     assert_whole(tier)
 
 
@@ -261,7 +278,9 @@ def test_visits_in_the_small_queue_are_spent_on_leaving_it() -> None:
     fill(tier, ["new"])
     assert kept(tier, range(3)) == [0, 2]
     assert list(tier._main) == [key(0)]
-    assert tier._visits == {}
+    assert visits(tier, range(10)) == {}
+    assert often(tier) == []
+    assert_whole(tier)
 
 
 def test_a_key_that_left_long_ago_is_a_new_one() -> None:
@@ -411,13 +430,107 @@ def test_reading_waits_for_no_writer() -> None:
         assert seen == [entry(b"a")]
 
 
-def test_marks_of_entries_that_have_gone_do_not_pile_up() -> None:
+def test_readers_mark_while_writers_make_the_table_grow_and_clear_it() -> None:
+    tier = MemoryTier()
+    wrong: list[BaseException] = []
+    written = threading.Event()
+
+    def read(seed: int) -> None:
+        chance = random.Random(seed)  # noqa: S311 - a mix of reads
+        try:
+            while not written.is_set():
+                for _ in range(200):
+                    tier.peek(key(chance.randrange(2000)))
+        except BaseException as error:  # noqa: BLE001 - a thread's failure is the test's
+            wrong.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=read, args=(seed,)) for seed in range(4)]
+        for thread in threads:
+            thread.start()
+        for _ in range(3):
+            tier.clear()
+            fill(tier, range(2000))
+        written.set()
+        for thread in threads:
+            thread.join()
+    finally:
+        written.set()
+        sys.setswitchinterval(interval)
+    assert wrong == []
+    assert_whole(tier)
+
+
+def test_marks_last_when_the_table_grows() -> None:
+    tier = MemoryTier()
+    fill(tier, range(8))
+    tier.get_many([key(name) for name in range(8)])
+    before = visits(tier, range(8))
+    assert len(before) > 4
+    fill(tier, range(8, 2000))
+    tier.get_many([key(name) for name in range(8, 2000)])
+    assert len(tier._visits._table[0]) == 8 * 2048
+    assert len(visits(tier, range(2000))) > 1700
+    assert len(visits(tier, before)) >= len(before) - 1
+
+
+def test_what_is_read_often_needs_no_more_counting_and_loses_that_when_it_goes() -> None:
+    tier = MemoryTier(max_entries=3)
+    fill(tier, "abc")
+    for _ in range(2):
+        tier.peek(key("a"))
+    assert often(tier) == []
+    tier.peek(key("a"))
+    assert often(tier) == [key("a")]
+    assert_whole(tier)
+    tier.set(key("a"), entry(b"another"))
+    assert often(tier) == [key("a")]
+    assert tier.get(key("a")) == entry(b"another")
+    assert_whole(tier)
+    tier.delete_many([key("a")])
+    assert_whole(tier)
+    fill(tier, "a")
+    assert often(tier) == []
+    assert visits(tier, "a") == {}
+
+
+def test_an_entry_read_often_outlives_another_that_takes_its_slot() -> None:
     tier = MemoryTier(max_entries=10)
     fill(tier, range(10))
-    tier._visits.update({key(("gone", number)): 1 for number in range(memory._STRAY_MARKS_MAX + 10)})
-    tier._visits[key(5)] = 3
-    fill(tier, [10])
-    assert tier._visits == {key(5): 3}
+    for _ in range(3):
+        tier.peek(key(0))
+    tier._visits._table[0][:] = bytes(len(tier._visits._table[0]))
+    fill(tier, ["new"])
+    assert kept(tier, [0, 1]) == [0]
+    assert list(tier._main) == [key(0)]
+
+
+def test_no_more_entries_are_marked_as_read_often_than_there_is_room_for() -> None:
+    tier = MemoryTier(max_bytes=160 * WEIGHT)
+    for name in range(100):
+        tier.set(key(name), entry())
+    for _ in range(5):
+        tier.get_many([key(name) for name in range(100)])
+    assert 0 < len(often(tier)) < 100
+    assert_whole(tier)
+
+
+def test_a_writer_at_work_keeps_no_reader_waiting_that_would_mark_an_entry_as_read_often() -> None:
+    tier = MemoryTier()
+    fill(tier, "a")
+    for _ in range(2):
+        tier.peek(key("a"))
+    seen: list[Entry | None] = []
+    with tier._writing:
+        reader = threading.Thread(target=lambda: seen.append(tier.get(key("a"))))
+        reader.start()
+        reader.join(10)
+        assert seen == [entry(b"a")]
+    assert often(tier) == []
+    tier.peek(key("a"))
+    assert often(tier) == [key("a")]
 
 
 def test_an_interrupt_amid_a_write_costs_entries_and_never_hangs() -> None:
@@ -577,12 +690,11 @@ def test_a_load_of_a_day_counts_as_eighteen_hours(given_seconds: float, stored: 
     assert unpack(pack(load)).compute_seconds == stored
 
 
-def test_a_plain_entry_takes_twenty_bytes_beside_its_payload_and_gives_it_without_a_copy() -> None:
+def test_a_plain_entry_takes_twenty_bytes_beside_its_payload() -> None:
     data = pack(entry(b"payload"))
     number = HEADER.unpack_from(data)[-1]
     assert len(data) == 20 + len(b"payload")
-    assert bytes(payload(data)) == b"payload"
-    assert payload(data).obj is data
+    assert data[HEADER.size :] == b"payload"
     assert meta(number) == Meta("completion", "value")
 
 

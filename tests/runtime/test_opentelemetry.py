@@ -29,7 +29,8 @@ class StandIn:
 
     def get_stats(self):
         self.readings += 1
-        return {**self.statistics.as_dict(0.0), "tiers": {"memory": {"entries": 2, "bytes": 400}}}
+        sizes = {"tiers": {"memory": {"entries": 2, "bytes": 400}}, "evictions": 5}
+        return {**self.statistics.as_dict(0.0), **sizes}
 
     def hit(self):
         self.statistics.hit(self.statistics.of("completion"), "memory", 0.5, 0.25, 0.0)
@@ -66,7 +67,6 @@ def test_statistics_are_observed(cache, reader):
     cache.hit()
     cache.statistics.miss(cache.statistics.of("embedding"), 0.0, 0.125)
     cache.statistics.tier_error("disk")
-    cache.statistics.evicted(5)
     seen = collected(reader)
     assert points(seen["apicache.hits"]) == {("completion",): 1, ("embedding",): 0}
     assert points(seen["apicache.misses"]) == {("completion",): 0, ("embedding",): 1}

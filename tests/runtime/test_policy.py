@@ -109,7 +109,7 @@ def test_options_are_held_in_one_form(option: str, given: object, held: object) 
     assert type(value) is type(held)
 
 
-@pytest.mark.parametrize("option", ["ttl", "tags", "invalidates", "key", "no_store"])
+@pytest.mark.parametrize("option", ["ttl", "tags", "invalidates", "key", "no_store", "cost"])
 def test_a_function_stays_a_function(option: str) -> None:
     def function(*_: object) -> str:
         return "1h"

@@ -23,7 +23,7 @@ class StandIn:
     def get_stats(self):
         self.readings += 1
         tiers = {} if self.tiers is None else {"tiers": self.tiers}
-        return {"mode": "on", **self.statistics.as_dict(0.0), **tiers}
+        return {"mode": "on", **self.statistics.as_dict(0.0), "evictions": 5, **tiers}
 
 
 @pytest.fixture
@@ -37,7 +37,6 @@ def cache():
     cache.statistics.count(counts, "stored")
     cache.statistics.count(cache.statistics.of("embedding"), "bypassed")
     cache.statistics.tier_error("disk")
-    cache.statistics.evicted(5)
     return cache
 
 
@@ -123,9 +122,9 @@ def test_label_values_are_escaped():
 
 
 def test_each_metric_reads_what_the_statistics_have():
-    reported = Statistics()
-    reported.of("completion")
-    known = reported.as_dict(0.0)
+    cache = UnifiedAPICache.create(clock=ManualClock())
+    cache.using(operation="completion").cached_api_call_sync(abs, -1)
+    known = cache.get_stats()
     for metric in METRICS:
         if metric.label == "operation":
             assert metric.stat in known["operations"]["completion"]

@@ -169,6 +169,20 @@ def test_importing_apicache_loads_no_client_library_and_no_store() -> None:
     assert loaded.strip() == "[]"
 
 
+def test_what_only_some_calls_need_is_loaded_with_them() -> None:
+    parts = ["adapters.httpx", "credentials", "http_semantics", "http_snapshots", "httpx_family"]  # calls of libraries
+    parts += ["archive", "envelope", "sealing", "tiers", "writer"]  # entries that leave the process
+    parts += ["defaults", "setting_sources", "setting_values", "settings"]  # the first call
+    parts += ["shared_state", "usage", "usage_feed", "usage_folding", "usage_log"]  # caches that log
+    late = [f"apicache.{part}" for part in parts]
+    late += ["email", "hashlib", "importlib.util", "pathlib", "pkgutil", "random", "tomllib", "urllib", "zlib"]
+    program = (
+        "import sys, asyncio, msgspec; before = set(sys.modules)\n"
+        f"from apicache import cached_api_call; print([name for name in {late!r} if name in set(sys.modules) - before])"
+    )
+    assert run_python(program).strip() == "[]"
+
+
 def test_the_package_offers_its_surface_and_nothing_else() -> None:
     import apicache
 

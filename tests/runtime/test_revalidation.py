@@ -15,10 +15,11 @@ import pytest
 import requests
 from openai.types import CreateEmbeddingResponse
 
-from apicache.adapter import Identified, Snapshot, url_carries_credential
+from apicache.adapter import Identified, Snapshot
 from apicache.adapters import httpx as httpx_adapter
 from apicache.adapters import openai as openai_adapter
 from apicache.adapters import requests as requests_adapter
+from apicache.credentials import url_carries_credential
 from apicache.errors import UnidentifiableError, UnstorableError
 from apicache.tagged import canonical, decode, encode
 
@@ -297,6 +298,7 @@ def test_errors_that_may_be_kept_are_told_from_the_others(
 ) -> None:
     snapshot = way.snapshot("get", f"{server.url}/status/{status}")
     assert (snapshot.negative, snapshot.refusal) == (negative, None if negative else f"status {status}")
+    assert snapshot.status == status
     assert snapshot.validators == ()
 
 

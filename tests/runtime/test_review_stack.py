@@ -1,7 +1,6 @@
 """What a stack of tiers does when something in it cannot be done: written, watched, waited for, begun."""
 
 import asyncio
-import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from apicache import UnifiedAPICache, leases, markers, stack
+from apicache import UnifiedAPICache, forks, leases, markers, stack
 from apicache.clock import ManualClock
 from apicache.entry import NEVER, Entry
 from apicache.envelope import PlainSealer
@@ -422,14 +421,13 @@ def test_a_forked_child_gathers_reads_anew(
     make_stack: Make, shared: SharedFake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_child: list[Callable[[], object]] = []
-    monkeypatch.setattr(os, "register_at_fork", lambda *, after_in_child: in_child.append(after_in_child))
+    monkeypatch.setattr(forks, "on_fork", in_child.append)
     reads = BatchedReads(make_stack(shared), always, Threads(), 10.0)
 
     async def main() -> Found | None:
         reads.read(KEYS[0])  # its tick has not been sent when the process forks
-        with reads._changing:
-            in_child[-1]()
-            return await reads.read(KEYS[0])
+        in_child[-1]()
+        return await reads.read(KEYS[0])
 
     assert asyncio.run(main()) is None
     assert shared.calls.count("get_many") == 2

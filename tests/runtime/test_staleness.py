@@ -249,7 +249,7 @@ def test_async_callers_do_not_wait_for_a_refresh_either(cache: UnifiedAPICache, 
         clock.advance(TTL)
         gate.clear()
         assert [await cache.cached_api_call(operation="slow") for _ in range(5)] == [1] * 5
-        assert len(cache._engine._flights) == 1
+        assert len(cache._engine.flights) == 1
         gate.set()
         assert await asyncio.to_thread(cache.flush)
         assert await cache.cached_api_call(operation="slow") == 2
@@ -288,7 +288,7 @@ def test_whoever_joins_a_refresh_that_fails_is_given_the_stale_entry(
     given: list[Any] = []
     joined = threading.Thread(target=lambda: given.append(cache.cached_api_call_sync(operation="get")))
     joined.start()
-    while not sum(flight.waiters for flight in list(cache._engine._flights._flights.values())):
+    while not sum(flight.waiters for flight in list(cache._engine.flights._flights.values())):
         threading.Event().wait(0.001)
     upstream.error = DOWN
     upstream.gate.set()

@@ -25,9 +25,7 @@ def statistics():
 def test_a_cache_that_did_nothing_reports_zeros(statistics):
     assert statistics.as_dict(0.0) == {
         **NOTHING,
-        **dict.fromkeys(
-            [*PLAIN_NAMES, "differences", "stale", "refreshes", "errors", "evictions", "writes_dropped"], 0
-        ),
+        **dict.fromkeys([*PLAIN_NAMES, "differences", "stale", "refreshes", "errors", "writes_dropped"], 0),
         "cost_spent": 0.0,
         "tier_hits": {},
         "tier_errors": {},
@@ -139,13 +137,11 @@ def test_what_concerns_no_operation_is_counted_globally(statistics):
     statistics.tier_error("disk")
     statistics.tier_error("disk")
     statistics.tier_error("redis")
-    statistics.evicted(5)
-    statistics.evicted()
     statistics.write_dropped(2)
     statistics.write_dropped()
     reported = statistics.as_dict(0.0)
     assert reported["tier_errors"] == {"disk": 2, "redis": 1}
-    assert (reported["errors"], reported["evictions"], reported["writes_dropped"]) == (3, 6, 3)
+    assert (reported["errors"], reported["writes_dropped"]) == (3, 3)
 
 
 def test_windows_forget_what_is_older_than_they_are(statistics):

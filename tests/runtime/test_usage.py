@@ -13,9 +13,10 @@ import pytest
 from apicache.clock import ManualClock
 from apicache.errors import InputError
 from apicache.tagged import canonical
-from apicache.usage import Event, Selection, digests_of, subject_of
+from apicache.usage import Event, Selection, digest_of_scope, digests_of
+from apicache.usage_folding import KeyRow
 from apicache.usage_log import UsageLog
-from apicache.usage_report import frequent, keys_of_subjects, nearest, of_key, operations_in, report
+from apicache.usage_report import frequent, keys_of_scopes, nearest, of_key, operations_in, report
 
 NOW = 1_700_000_000.0
 DAY = 86400.0
@@ -49,6 +50,10 @@ def log(path: Path) -> Iterator[UsageLog]:
     log = UsageLog(path, clock=ManualClock(NOW))
     yield log
     log.close()
+
+
+def like(call: dict[str, object], scope: bytes | None = None) -> KeyRow:
+    return KeyRow("quote", scope=scope, digests=digests_of(canonical(call)))
 
 
 def bytes_beside(path: Path) -> bytes:
@@ -106,7 +111,7 @@ def test_without_calls_there_is_no_hit_rate_and_no_file(log: UsageLog, path: Pat
     assert (usage.operations, usage.total.hit_rate, usage.total.ttl_seconds) == ([], None, None)
     assert operations_in(log) == []
     assert of_key(log, key(1)) is None
-    assert keys_of_subjects(log, [b"x"]) == set()
+    assert keys_of_scopes(log, [b"x"]) == set()
     assert (log.count(Selection(everything=True)), log.erase(Selection(everything=True))) == (0, 0)
     assert log.write([])
     assert not path.exists()
@@ -166,13 +171,26 @@ def test_the_nearest_keys_differ_in_the_fewest_parameters(log: UsageLog) -> None
         [stored(number, at=NOW + number, material=canonical(call)) for number, call in enumerate(calls)]
         + [stored(9, operation="other", material=canonical(calls[0])), hit(8)]
     )
-    near = nearest(log, "quote", digests_of(canonical({"symbol": "AAPL", "days": 5})), key(100))
+    near = nearest(log, like({"symbol": "AAPL", "days": 5}), key(100))
     assert [(other.key, other.differing) for other in near] == [
         (key(0).hex(), []),
         (key(1).hex(), ["days"]),
         (key(2).hex(), ["days", "full", "symbol"]),
     ]
-    assert nearest(log, "quote", digests_of(canonical(calls[0])), key(0), count=1)[0].key == key(1).hex()
+    assert nearest(log, like(calls[0]), key(0), count=1)[0].key == key(1).hex()
+
+
+def test_where_no_parameter_differs_the_scope_does_or_what_the_log_does_not_know(log: UsageLog) -> None:
+    call: dict[str, object] = {"symbol": "AAPL"}
+    ann, bob = digest_of_scope("ann"), digest_of_scope("bob")
+    log.write(
+        [stored(1, material=canonical(call), scope=ann), stored(2, material=canonical({"symbol": "IBM"}), scope=ann)]
+    )
+    unknown = ["version", "namespace", "credentials", "http policy"]
+    for scope, otherwise in ((ann, unknown), (bob, ["scope"]), (None, ["scope"])):
+        same, other = nearest(log, like(call, scope), key(100))
+        assert (same.differing, same.otherwise) == ([], otherwise)
+        assert (other.differing, other.otherwise) == (["symbol"], [])
 
 
 def test_parameters_are_kept_for_those_who_opt_in_alone(log: UsageLog, path: Path) -> None:
@@ -193,7 +211,7 @@ def test_a_planted_secret_is_nowhere_in_the_file(log: UsageLog, path: Path) -> N
         "url": f"https://user:{SECRET}@api.example.com/v1?token={SECRET}&page=2",
         "page": 2,
     }
-    log.write([stored(1, material=canonical(recorded), recorded=recorded, subject=subject_of(SECRET))])
+    log.write([stored(1, material=canonical(recorded), recorded=recorded, scope=digest_of_scope(SECRET))])
     kept = frequent(log, "quote", 1)[0]
     log.close()
     assert SECRET.encode() not in bytes_beside(path)
@@ -353,21 +371,21 @@ def test_erased_rows_leave_nothing_in_the_file(log: UsageLog, path: Path) -> Non
     assert log.erase(Selection(keys=[key(1)])) == 0
 
 
-def test_rows_are_erased_by_subject_operation_and_prefix(log: UsageLog) -> None:
-    ann, bob = subject_of("ann"), subject_of("bob")
+def test_rows_are_erased_by_scope_operation_and_prefix(log: UsageLog) -> None:
+    ann, bob = digest_of_scope("ann"), digest_of_scope("bob")
     assert ann is not None
     log.write(
         [
-            stored(1, subject=ann),
-            stored(2, subject=bob),
+            stored(1, scope=ann),
+            stored(2, scope=bob),
             stored(3, operation="user.read"),
-            stored(4, operation="user.list", subject=ann),
+            stored(4, operation="user.list", scope=ann),
             stored(5, operation="use"),
         ]
     )
-    assert keys_of_subjects(log, [ann]) == {key(1), key(4)}
-    assert log.count(Selection(subjects=[ann], prefixes=["user."])) == 3
-    assert log.erase(Selection(subjects=[ann])) == 2
+    assert keys_of_scopes(log, [ann]) == {key(1), key(4)}
+    assert log.count(Selection(scopes=[ann], prefixes=["user."])) == 3
+    assert log.erase(Selection(scopes=[ann])) == 2
     assert log.erase(Selection(prefixes=["user."])) == 1
     assert log.erase(Selection(operations=["quote"])) == 1
     assert usage_of(log).stored == 2  # counters tell of no one call: they stay

@@ -6,7 +6,7 @@ from apicache.entry import Entry
 from apicache.planning import Plan
 from apicache.policy import Policy
 from apicache.tagged import canonical
-from apicache.usage import Event, digests_of, subject_of
+from apicache.usage import Event, digest_of_scope, digests_of
 from apicache.usage_feed import UsageFeed
 from apicache.usage_folding import RECORDED_MAX, KeyRow, fold, storable_parameters
 
@@ -93,9 +93,9 @@ def test_bytes_that_are_no_encoding_have_no_digests(material: bytes | None) -> N
     assert digests_of(material) == {}
 
 
-def test_equal_scopes_are_one_subject() -> None:
-    assert subject_of("ann") == subject_of("ann") != subject_of(b"ann")
-    assert subject_of(None) is None
+def test_equal_scopes_have_one_digest() -> None:
+    assert digest_of_scope("ann") == digest_of_scope("ann") != digest_of_scope(b"ann")
+    assert digest_of_scope(None) is None
 
 
 def test_what_json_cannot_carry_is_left_out() -> None:

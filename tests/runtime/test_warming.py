@@ -145,7 +145,7 @@ def test_cancelling_keeps_what_had_been_reported(cache: UnifiedAPICache) -> None
 
     asyncio.run(run())
     assert [outcome.status for outcome in seen] == ["warmed"]
-    assert len(cache._engine._flights) == 0
+    assert len(cache._engine.flights) == 0
 
 
 def test_what_was_warmed_is_hit_by_another_cache_on_the_same_folder(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from apicache.defaults import IN_PROCESS, explained, tier_from
 from apicache.envelope import PlainSealer, Sealer
 from apicache.errors import InputError
 from apicache.policy import DEFAULT, OPERATION_TTL
+from apicache.provider_states import ProviderState, states_of
 from apicache.sealing import sealer_from_environment
 from apicache.setting_values import shown, without_credentials
 from apicache.settings import DEFAULT as BY_DEFAULT
@@ -80,6 +81,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     mode: Row
     settings: list[Row]
     tiers: list[TierState]
+    providers: list[ProviderState]
     encryption: bool
     usage_log: UsageLogState
     versions: dict[str, str]
@@ -123,6 +125,7 @@ def examine(settings: Settings, *, with_defaults: bool) -> Report:
         mode=Row("mode", str(settings.mode), settings.origins["mode"]),
         settings=rows,
         tiers=[_state(settings, name, sealer) for name in settings.tiers],
+        providers=states_of(settings.providers),
         encryption=settings.encryption,
         usage_log=UsageLogState(settings.usage_log, str(log), log.stat().st_size if log.is_file() else None),
         versions=_versions(),
@@ -137,12 +140,28 @@ def _rows(settings: Settings) -> Iterator[Row]:
     for tier in dict.fromkeys((*settings.tiers, *settings.tier_options)):
         values = _tier_defaults(tier) | dict(settings.tier_options.get(tier, {}))
         yield from (_row(settings, f"tiers.{tier}.{option}", value) for option, value in values.items())
+    yield from _provider_rows(settings)
     policy = {name: getattr(DEFAULT, name) for name in DEFAULT.__struct_fields__} | dict(settings.policy)
     yield from (_row(settings, f"policy.{option}", value) for option, value in policy.items())
     for operation in dict.fromkeys((*OPERATION_TTL, *settings.operations)):
         known = {} if operation not in OPERATION_TTL or "ttl" in settings.policy else {"ttl": OPERATION_TTL[operation]}
         options = known | dict(settings.operations.get(operation, {}))
         yield from (_row(settings, f"operations.{operation}.{option}", value) for option, value in options.items())
+
+
+def _provider_rows(settings: Settings) -> Iterator[Row]:
+    """What is set for providers; of their own tables only what can hold nothing secret is shown."""
+    providers = settings.providers
+    for name in ("order", "routing", "timeout", "retries", "retries_alone", "retry_after_max", "proxy"):
+        yield _row(settings, f"providers.{name}", getattr(providers, name))
+    for table in ("timeouts", "rate_limits"):
+        yield from (_row(settings, f"providers.{table}.{name}", one) for name, one in getattr(providers, table).items())
+    for provider, options in providers.tables.items():
+        for option, value in options.items():
+            harmless = option in {"model", "base_url", "url", "enabled", "max_tokens", "api"}
+            yield _row(settings, f"providers.{provider}.{option}", value if harmless else "(given)")
+    for model, price in providers.prices.items():
+        yield _row(settings, f"prices.{model}", f"input {price.input:g}, output {price.output:g}")
 
 
 def _row(settings: Settings, name: str, value: Any) -> Row:
@@ -232,12 +251,17 @@ def _print_report(console: Console, report: Report) -> None:
             console.print(
                 Text(f"tier {tier.name}: {tier.error}" + (f"; {tier.hint}" if tier.hint else "")), soft_wrap=True
             )
+    console.print(_table(("provider", "state", "operations"), map(_provider_cells, report.providers)))
     log = report.usage_log
     state = "off" if not log.on else "none yet" if log.bytes is None else f"{log.bytes:,} bytes"
     console.print(Text(f"usage log: {state}, {log.path}"), soft_wrap=True)
     console.print(Text(", ".join(f"{name} {version}" for name, version in report.versions.items())), soft_wrap=True)
     for problem in report.problems:
         console.print(Text(f"problem: {problem}"), soft_wrap=True)
+
+
+def _provider_cells(provider: ProviderState) -> Sequence[str]:
+    return (provider.name, "configured" if provider.ready else provider.needs or "", ", ".join(provider.operations))
 
 
 def _cells(tier: TierState) -> Sequence[str]:

@@ -11,12 +11,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 import typer
 
+from apicache.core import end_of, is_within, max_age_of
 from apicache.entry import Entry, Verdict, decide
 from apicache.errors import InputError
 from apicache.markers import Marker, MarkerTable
 from apicache.policy import Policy
 from apicache.tier import SharedTier
-from apicache.usage import digests_of
+from apicache.usage import digest_of_scope, digests_of
+from apicache.usage_folding import KeyRow
 from apicache.usage_report import KeyUsage, Near, nearest, of_key
 from apicache_cli import output
 from apicache_cli.asked_call import AskedCall, asked_call
@@ -131,7 +133,8 @@ def _explain(cache: Opened, key: bytes, call: AskedCall | None) -> Explanation:
         explanation.hits, explanation.loads = usage.hits, usage.loads
     digests = digests_of(call.material) if call else usage.digests if usage else {}
     if state not in HAS_ENTRY and operation is not None and digests:
-        explanation.nearest = nearest(cache.log, operation, digests, key)
+        scope = digest_of_scope(call.policy.scope) if call else usage.scope if usage else None
+        explanation.nearest = nearest(cache.log, KeyRow(operation, scope=scope, digests=digests), key)
     return explanation
 
 
@@ -161,13 +164,12 @@ def _judged(
     tier: SharedTier, key: bytes, entry: Entry, table: MarkerTable, *, at: float, policy: Policy | None
 ) -> InTier:
     gone_at, stale_at = table.concerning(entry.operation, entry.tags, key)
-    # The caller's ttl may be shorter than the one it was stored with; it counts from the load's end.
-    max_age = math.inf if policy is None or callable(policy.ttl) else policy.ttl + entry.compute_seconds
-    ends = min(entry.fresh_until, entry.created + max_age)
+    max_age = math.inf if policy is None else max_age_of(policy, entry)
+    ends = entry.fresh_until if policy is None else end_of(policy, entry)
     state = STATES[decide(entry, at, gone_at=gone_at, stale_at=stale_at, max_age=max_age)]
     if entry.created <= gone_at:
         state = "invalidated"
-    elif state == "stale" and policy is not None and not _is_served_stale(entry, policy, at - ends):
+    elif state == "stale" and policy is not None and not is_within(policy, entry, policy.stale_while_revalidate, at):
         state = "kept"
     return InTier(
         tier=tier.name,
@@ -178,12 +180,6 @@ def _judged(
         kept_seconds=entry.expires - at,
         invalidated_by=[_named(marker) for marker in table.all() if _concerns(marker, entry, key)],
     )
-
-
-def _is_served_stale(entry: Entry, policy: Policy, since: float) -> bool:
-    """Whether it is served at once, `since` seconds past its ttl, while it is refreshed."""
-    must_revalidate = entry.must_revalidate and policy.http == "honour"
-    return since < policy.stale_while_revalidate and not must_revalidate
 
 
 def _concerns(marker: Marker, entry: Entry, key: bytes) -> bool:
@@ -253,7 +249,7 @@ def _print_nearest(near: Sequence[Near]) -> None:
         _say("nearest stored keys:")
     for other in near:
         if not other.differing:
-            _say(f"  {other.key}: the same parameters; its version, namespace or scope differs")
+            _say(f"  {other.key}: the same parameters; its {_either(other.otherwise)} differs")
             continue
         parameters: Mapping[str, Any] = other.parameters or {}
         shown = [
@@ -261,6 +257,11 @@ def _print_nearest(near: Sequence[Near]) -> None:
             for name in other.differing
         ]
         _say(f"  {other.key}: differs in {', '.join(shown)}")
+
+
+def _either(names: Sequence[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _say(text: str) -> None:

@@ -1,4 +1,4 @@
-"""`apicache purge`: forget entries by tag, operation, prefix, key, subject, or all of them."""
+"""`apicache purge`: forget entries by tag, operation, prefix, key, scope, or all of them."""
 
 import contextlib
 import json
@@ -11,9 +11,9 @@ import typer
 from apicache.entry import NEVER
 from apicache.errors import InputError, UnencodableError, did_you_mean
 from apicache.markers import TICK, Marker, MarkerTable, Scope
-from apicache.usage import Selection, subject_of
+from apicache.usage import Selection, digest_of_scope
 from apicache.usage_log import UsageLog
-from apicache.usage_report import keys_of_subjects
+from apicache.usage_report import keys_of_scopes
 from apicache_cli import output
 from apicache_cli.opening import Opened, counted, key_from, now, opened, size
 
@@ -29,7 +29,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     operations: Sequence[str] = ()
     prefixes: Sequence[str] = ()
     keys: frozenset[bytes] = frozenset()
-    subjects: Sequence[bytes] = ()
+    scopes: Sequence[bytes] = ()
+    """Their digests."""
     everything: bool = False
 
     def markers(self, at: float, *, soft: bool) -> list[Marker]:
@@ -63,8 +64,11 @@ def command(
     operation: Annotated[list[str] | None, typer.Option(help="Entries of this operation.")] = None,
     prefix: Annotated[list[str] | None, typer.Option(help="Entries of operations whose names begin so.")] = None,
     key: Annotated[list[str] | None, typer.Option(help="The entry of this key, 64 hexadecimal digits.")] = None,
-    subject: Annotated[
-        list[str] | None, typer.Option(help="Entries that the usage log knows as this scope's (a tenant, a user).")
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--scope", "--subject", help="Entries that the usage log knows as this scope's (a tenant, a user)."
+        ),
     ] = None,
     all: Annotated[bool, typer.Option("--all", help="Every entry, and all of the usage log.")] = False,  # noqa: A002 - the option's name
     write: Annotated[bool, typer.Option("--write", help="Do it; without, nothing is changed.")] = False,
@@ -82,14 +86,14 @@ def command(
         operations=tuple(operation or ()),
         prefixes=tuple(prefix or ()),
         keys=frozenset(map(key_from, key or ())),
-        subjects=tuple(found for text in subject or () for found in _subjects(text)),
+        scopes=tuple(digest for text in scope or () for digest in _digests(text)),
         everything=all,
     )
     if wanted == Wanted():
-        raise InputError("nothing is named; give --tag, --operation, --prefix, --key, --subject or --all")
+        raise InputError("nothing is named; give --tag, --operation, --prefix, --key, --scope or --all")
     with opened() as cache:
-        if wanted.subjects:
-            wanted = msgspec.structs.replace(wanted, keys=wanted.keys | keys_of_subjects(cache.log, wanted.subjects))
+        if wanted.scopes:
+            wanted = msgspec.structs.replace(wanted, keys=wanted.keys | keys_of_scopes(cache.log, wanted.scopes))
         parts = _search(cache, wanted)
         if write:
             _invalidate(cache, parts, wanted, soft=soft)
@@ -103,14 +107,14 @@ def command(
         raise typer.Exit(TIER_FAILED)
 
 
-def _subjects(text: str) -> Iterator[bytes]:
+def _digests(text: str) -> Iterator[bytes]:
     """The digests that a scope written as text may have: as the text, and as what it is in JSON (`42`)."""
     scopes: list[object] = [text]
     with contextlib.suppress(ValueError, RecursionError):
         scopes.append(json.loads(text))
     for scope in scopes:
         with contextlib.suppress(UnencodableError):
-            found = subject_of(scope)
+            found = digest_of_scope(scope)
             if found is not None:
                 yield found
 
@@ -175,7 +179,7 @@ def _usage_rows(log: UsageLog, wanted: Wanted, parts: Sequence[TierPart], *, era
     """How many rows of the usage log are concerned, and what went wrong."""
     selection = Selection(
         keys=sorted(wanted.keys.union(*(part.keys for part in parts))),
-        subjects=wanted.subjects,
+        scopes=wanted.scopes,
         operations=wanted.operations,
         prefixes=wanted.prefixes,
         everything=wanted.everything,

@@ -32,6 +32,11 @@ def of_callable(function: Callable[..., Any]) -> "Adapter | None":
     return _of_module(getattr(function, "__module__", None) or "")
 
 
+def knows_streams(function: Callable[..., Any]) -> bool:
+    """Whether the library that the callable comes from has an adapter that knows streams."""
+    return hasattr(of_callable(function), "identify_stream")
+
+
 @functools.lru_cache(maxsize=1024)
 def of_type(kind: type) -> "Adapter | None":
     """The adapter of the library that the class, or one of its bases, comes from."""

@@ -6,6 +6,7 @@ from apicache.httpx_family import HttpxFamily
 
 _family = HttpxFamily(httpx)
 identify = _family.identify
+identify_stream = _family.identify_stream
 snapshot = _family.snapshot
 replay = _family.replay
 not_modified = _family.not_modified

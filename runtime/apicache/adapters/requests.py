@@ -12,24 +12,18 @@ import requests.auth
 import requests.structures
 import urllib3
 
-from apicache.adapter import (
-    Identified,
-    Snapshot,
-    check_read_like,
-    check_repeatable,
-    http_snapshot,
-    renewed_snapshot,
-    url_carries_credential,
-)
-from apicache.credentials import split_headers, storable_headers, storable_url
+from apicache.adapter import Identified, Snapshot, check_repeatable
+from apicache.credentials import split_headers, storable_headers, storable_url, url_carries_credential
 from apicache.errors import UnidentifiableError, UnstorableError
 from apicache.http_semantics import (
     NOT_MODIFIED,
     REVALIDATABLE_METHODS,
     Validators,
+    check_read_like,
     check_unconditional,
     conditions,
 )
+from apicache.http_snapshots import http_snapshot, renewed_snapshot
 
 _VERBS: Final = ("get", "options", "head", "post", "put", "patch", "delete")
 _METHODS: Final[dict[Any, str | None]] = {

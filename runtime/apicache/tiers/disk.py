@@ -17,12 +17,12 @@ import diskcache
 import msgspec
 from diskcache.core import DBNAME, MODE_BINARY, MODE_RAW
 
+from apicache import forks
 from apicache.entry import Entry
 from apicache.markers import Marker
 from apicache.shared_state import (
     SharedState,
     abandon,
-    call_in_forked_children,
     file_identity,
     make_private,
     raise_damaged,
@@ -107,11 +107,15 @@ class _Database(diskcache.Cache):  # type: ignore[misc]  # diskcache ships no ty
 
         Between its two reads another process may overwrite, and so remove, the file: then it reads `again`.
         """
-        rows = self._sql(_ONE, (name, time.time())).fetchall()
-        if not rows:
-            return None
+        local = self._local  # its thread's; `_con` looks for a fork with each use, and after one the tier opens another
+        cursor = getattr(local, "cursor", None)
+        if cursor is None or cursor.connection is not getattr(local, "con", None):
+            cursor = local.cursor = self._con.cursor()
+        row = cursor.execute(_ONE, (name, time.time())).fetchone()  # the only one: the read ends with it
+        if row is None or (row[0] == MODE_RAW and type(row[2]) is bytes):
+            return None if row is None else row[2]
         try:
-            return self._disk.fetch(*rows[0], read=False)  # type: ignore[no-any-return]
+            return self._disk.fetch(*row, read=False)  # type: ignore[no-any-return]
         except OSError:
             return None if again else self.value(name, again=True)
 
@@ -172,10 +176,7 @@ class _Database(diskcache.Cache):  # type: ignore[misc]  # diskcache ships no ty
             self.evictions += len(oldest)
 
     def totals(self) -> tuple[int, int]:
-        """Entries, expired ones included, and bytes in files and used pages.
-
-        diskcache's `volume` also counts the pages that this transaction has freed.
-        """
+        """Entries, also expired ones, and bytes in files and used pages; `volume` also counts pages just freed."""
         totals = dict(self._sql("SELECT key, value FROM Settings WHERE key IN ('count', 'size')").fetchall())
         ((pages,),) = self._sql("PRAGMA page_count").fetchall()
         ((free,),) = self._sql("PRAGMA freelist_count").fetchall()
@@ -216,7 +217,7 @@ class DiskTier:
         self._look_again = 0.0
         self._opening = threading.Lock()
         self._evictions = 0
-        call_in_forked_children(self._after_fork)
+        forks.on_fork(self._after_fork)
 
     def _after_fork(self) -> None:
         self._opening = threading.Lock()
@@ -231,8 +232,7 @@ class DiskTier:
         try:
             if len(keys) != 1:
                 return self._read(database, keys)
-            name = self._sealer.name(keys[0])
-            data = database.value(name)
+            data = database.value(name := self._sealer.name(keys[0]))
             if data is None:
                 return {}
             opened = self._sealer.unseal(data)

@@ -6,25 +6,26 @@ that left the small queue a short while ago enters the main one at once. Reading
 """
 
 import math
-import os
+import struct
 import threading
-import weakref
 from array import array
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import ClassVar, Final
 
 import msgspec
 
+from apicache import forks
 from apicache.entry import Entry
 from apicache.packed import expires, pack, unpack
 from apicache.tier import TierPlace, TierSize
 
-OVERHEAD: Final = 300
-"""Bytes an entry takes beside its key and its packed form, as resident memory shows (`tests/figures/hit_ratio.py`).
+OVERHEAD: Final = 270
+"""Bytes an entry takes beside its key and its packed form, as resident memory shows.
 
-140 for two objects' headers, the dict's slot and the queue's; once it was read, 160 more for the mark, which keeps the
-reader's copy of the key. The larger sum counts, so that `max_bytes` bounds what the process really takes.
+140 for two objects' headers, the dict's slot and the queue's, in a store that fills (`tests/figures/hit_ratio.py`); 8
+to 16 more once entries were read. In one that is full and takes new entries, 250 to 266: the dict grows to three times
+its keys, and the ghosts take 16 to 32. The largest sum counts, so that `max_bytes` bounds what it really takes.
 """
 
 _SMALL_SHARE: Final = 10
@@ -35,7 +36,13 @@ _VISITS_MAX: Final = 3
 _REPRIEVES_MAX: Final = 256
 """Entries that one eviction may spare: where all were visited, a write would otherwise go round the whole store."""
 _TOMBSTONES_MIN: Final = 1024
-_STRAY_MARKS_MAX: Final = 1024
+_SLOTS_PER_ENTRY: Final = 8
+"""Of the table of visits, at least. On the traces of `tests/figures/hit_ratio.py`, 1 costs 2% of the hits, 8 0.3%."""
+_OFTEN_SHARE: Final = 16
+"""Packed entries that are `_Often` take at most one in this many of `max_bytes`, and 2 MiB."""
+_OFTEN_MAX: Final = 2 * 2**20
+_TAG: Final = 0xFC
+_place: Callable[[bytes], tuple[int, int]] = struct.Struct("<IB").unpack_from
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,15 +66,16 @@ class MemoryTier:
     def __init__(self, max_bytes: int = 256 * 2**20, max_entries: int = 1_000_000) -> None:
         self._max_bytes = max_bytes
         self._max_entries = max_entries
+        self._often_max = min(max_bytes // _OFTEN_SHARE, _OFTEN_MAX)
         self._evictions = 0
         self._writing = threading.RLock()
         self._reset()
-        after_fork = weakref.WeakMethod(self._after_fork)
-        os.register_at_fork(after_in_child=lambda: (method := after_fork()) and method())
+        forks.on_fork(self._after_fork)
 
     def _reset(self) -> None:
         self._entries: dict[bytes, bytes | None] = {}
-        self._visits: dict[bytes, int] = {}
+        self._visits = _Visits()
+        self._often = 0
         self._small: deque[bytes] = deque()
         self._main: deque[bytes] = deque()
         self._ghosts = _Ghosts(0)
@@ -83,11 +91,19 @@ class MemoryTier:
     def peek(self, key: bytes) -> bytes | None:
         """The packed entry, whether fresh or not; None for none. Counts as a visit, takes no lock."""
         packed = self._entries.get(key)
-        if packed is not None:
-            visits = self._visits.get(key, 0)
-            if visits < _VISITS_MAX:
-                self._visits[key] = visits + 1
+        if packed is not None and type(packed) is not _Often and self._visits.add(key, self._entries):
+            self._mark_often(key, packed)
         return packed
+
+    def _mark_often(self, key: bytes, packed: bytes) -> None:
+        """Spare later readers the count, unless a writer is at work: the next reader will try again."""
+        if self._often + len(packed) <= self._often_max and self._writing.acquire(blocking=False):
+            try:
+                if self._entries.get(key) is packed:
+                    self._entries[key] = _Often(packed)
+                    self._often += len(packed)
+            finally:
+                self._writing.release()
 
     def get(self, key: bytes) -> Entry | None:
         """The entry, whether fresh or not; None for none."""
@@ -100,9 +116,15 @@ class MemoryTier:
 
     def set(self, key: bytes, entry: Entry) -> None:
         """Store; past a bound others go. An entry larger than the whole bound is not kept, nor its older value."""
-        packed = pack(entry)
-        with self._writing:
-            self._put(key, packed, -math.inf)
+        self.put(key, pack(entry), -math.inf)
+
+    def put(self, key: bytes, packed: bytes, now: float) -> None:
+        """Store a packed entry, as `set_many` does."""
+        self._writing.acquire()  # a third of the time of `with`
+        try:
+            self._put(key, packed, now)
+        finally:
+            self._writing.release()
 
     def set_many(self, entries: Mapping[bytes, Entry], now: float, /) -> None:
         """Store, as `set` does; what expired by `now` and is met at a queue's head goes first."""
@@ -142,25 +164,30 @@ class MemoryTier:
         return len(self._entries) - self._tombstones
 
     def _put(self, key: bytes, packed: bytes, now: float) -> None:
-        weight = _weight(key, packed)
+        entries = self._entries
+        weight = len(key) + len(packed) + OVERHEAD
         if weight > self._max_bytes or self._max_entries < 1:
             self._delete(key)
             return
-        old = self._entries.get(key)
+        old = entries.get(key)
         if old is not None:
-            self._entries[key] = packed  # the dict keeps the key object that the queue holds
+            if type(old) is _Often:
+                self._often += len(packed) - len(old)
+                packed = _Often(packed)
+            entries[key] = packed  # the dict keeps the key object that the queue holds
             self._bytes += weight - _weight(key, old)
             self._make_room(0, 0, now)
             return
-        self._make_room(weight, 1, now)
-        self._visits.pop(key, None)  # left by a reader that overlapped with the key's deletion
-        if key in self._entries:
+        if self._bytes + weight > self._max_bytes or len(entries) - self._tombstones >= self._max_entries:
+            self._make_room(weight, 1, now)
+            entries = self._entries
+        if self._tombstones and key in entries:
             self._tombstones -= 1
-        elif self._ghosts.take(key, self._count()):
+        elif self._ghosts.any and self._ghosts.take(key, len(entries) - self._tombstones):
             self._main.append(key)
         else:
             self._small.append(key)
-        self._entries[key] = packed
+        entries[key] = packed
         self._bytes += weight
 
     def _delete(self, key: bytes) -> None:
@@ -170,7 +197,7 @@ class MemoryTier:
         self._entries[key] = None
         self._tombstones += 1
         self._bytes -= _weight(key, packed)
-        self._visits.pop(key, None)
+        self._take_visits(key, packed)
         if self._tombstones > self._count() + _TOMBSTONES_MIN:
             self._sweep()
 
@@ -185,9 +212,6 @@ class MemoryTier:
     def _make_room(self, more_bytes: int, more_entries: int, now: float) -> None:
         while self._bytes + more_bytes > self._max_bytes or self._count() + more_entries > self._max_entries:
             self._evict(now)
-        # Readers mark without the lock, so one may mark what has just gone: rare, but never to pile up.
-        if len(self._visits) > len(self._entries) + _STRAY_MARKS_MAX:
-            self._visits = {key: visits for key, visits in list(self._visits.items()) if key in self._entries}
 
     def _evict(self, now: float) -> None:
         """Let one entry go; all of them if an interrupt amid a write left entries that stand in no queue."""
@@ -201,13 +225,13 @@ class MemoryTier:
             if item is None:
                 continue
             key, packed = item
-            visits = self._visits.pop(key, 0)
+            visits = self._take_visits(key, packed)
             if expires(packed) <= now:
                 self._forget(key, packed)
                 return
             worth = visits - _PROMOTING_VISITS if from_small else visits - 1
             if worth >= 0 and spared < _REPRIEVES_MAX:
-                self._keep(key, 0 if from_small else worth)
+                self._keep(key, packed, 0 if from_small else worth)
                 continue
             if from_small:
                 self._remember(key)
@@ -227,10 +251,20 @@ class MemoryTier:
                 self._tombstones -= 1
         return None
 
-    def _keep(self, key: bytes, visits: int) -> None:
+    def _take_visits(self, key: bytes, packed: bytes) -> int:
+        """The visits to an entry that goes, or is to start anew."""
+        visits = self._visits.take(key)
+        if type(packed) is not _Often:
+            return visits
+        self._often -= len(packed)
+        return _VISITS_MAX
+
+    def _keep(self, key: bytes, packed: bytes, visits: int) -> None:
         """Put a key at the end of the main queue; one from the small queue starts there without visits."""
+        if type(packed) is _Often:
+            self._entries[key] = bytes(packed)
         if visits:
-            self._visits[key] = visits
+            self._visits.put(key, visits)
         self._main.append(key)
 
     def _remember(self, key: bytes) -> None:
@@ -259,9 +293,11 @@ class _Ghosts:
         self._slots = 2 * self.room
         self._table = array("Q", bytes(8 * self._slots))
         self._left = 0
+        self.any = False
 
     def add(self, key: bytes) -> None:
         """Take in a key that leaves."""
+        self.any = True
         self._left = (self._left + 1) & 0xFFFFFFFF
         number = int.from_bytes(key[:8], "little")
         self._table[number % self._slots] = (number >> 32 << 32) | self._left
@@ -275,6 +311,69 @@ class _Ghosts:
             return False
         self._table[slot] = 0
         return (self._left - known) & 0xFFFFFFFF < keys
+
+
+class _Often(bytes):
+    """A packed entry with `_VISITS_MAX` visits: its type spares its readers the look into the table of visits.
+
+    Not all are: each takes 16 bytes more and a part of each garbage collection, and leaves a gap where it was copied.
+    """
+
+    __slots__ = ()
+
+
+class _Visits:
+    """How often each key was read, up to `_VISITS_MAX`, in a byte of a table: 6 bits of the key, then 2 of the count.
+
+    Who reads a key takes its slot over from another. Readers come without a lock, and at any moment: of two marks at
+    once one may be lost, and one may outlive its entry, which then counts as read if it is stored again.
+    """
+
+    _FEWEST: Final = 64
+
+    def __init__(self) -> None:
+        self._table = bytearray(self._FEWEST), self._FEWEST - 1
+        """The table and the bits that are a slot's number: one attribute, for readers that overlap with growth."""
+
+    def add(self, key: bytes, entries: Sized) -> bool:
+        """Count a visit to a key of `entries`; whether it has as many as are counted."""
+        table, mask = self._table
+        number, tag = _place(key)
+        tag &= _TAG
+        slot = number & mask
+        visits = table[slot] ^ tag
+        if visits < _VISITS_MAX:
+            table[slot] = tag + visits + 1
+            return visits == _VISITS_MAX - 1
+        if visits == _VISITS_MAX:
+            return True
+        if len(entries) * _SLOTS_PER_ENTRY > len(table):
+            table, mask = self._grow(table, len(entries))
+        table[number & mask] = tag + 1
+        return False
+
+    def take(self, key: bytes) -> int:
+        """The visits to a key, which has none from then on."""
+        table, mask = self._table
+        number, tag = _place(key)
+        slot = number & mask
+        visits = table[slot] ^ (tag & _TAG)
+        if visits > _VISITS_MAX:  # another key's
+            return 0
+        table[slot] = 0
+        return visits
+
+    def put(self, key: bytes, visits: int) -> None:
+        """Set the visits to a key."""
+        table, mask = self._table
+        number, tag = _place(key)
+        table[number & mask] = (tag & _TAG) + visits
+
+    def _grow(self, table: bytearray, keys: int) -> tuple[bytearray, int]:
+        """Repeat the table: with more bits of the key, each mark is found again in one of the copies."""
+        slots = 1 << (keys * _SLOTS_PER_ENTRY - 1).bit_length()
+        self._table = grown = table * (slots // len(table)), slots - 1
+        return grown
 
 
 def _weight(key: bytes, packed: bytes) -> int:

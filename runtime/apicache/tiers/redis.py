@@ -10,12 +10,12 @@ import math
 import os
 import re
 import threading
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Final, cast
 
 import msgspec
 
+from apicache import forks
 from apicache.entry import NEVER, Entry
 from apicache.errors import InputError
 from apicache.markers import MARKERS_MAX, Marker
@@ -143,8 +143,7 @@ class RedisTier:
         # Channels span a server's databases, which are stores of their own.
         self._channel = f"{options.prefix}markers@{self._target.database}"
         self._start()
-        after_fork = weakref.WeakMethod(self._after_fork)
-        os.register_at_fork(after_in_child=lambda: (method := after_fork()) and method())
+        forks.on_fork(self._after_fork)
 
     def _after_fork(self) -> None:
         _left_by_fork.append(self._opened)
@@ -196,8 +195,7 @@ class RedisTier:
                 elif data is not None:
                     damaged.append(name)
             if damaged:
-                # A server that only reads, or refuses the command, still answers for the others.
-                with contextlib.suppress(redis.RedisError, RedisClusterException):
+                with contextlib.suppress(redis.RedisError, RedisClusterException):  # a server that only reads, say
                     client.unlink(*damaged)
         return found
 
@@ -273,8 +271,7 @@ class RedisTier:
         for start in range(0, len(markers), _MARKERS_AT_ONCE):
             batch = markers[start : start + _MARKERS_AT_ONCE]
             rows = [(f"{m.scope}:{m.value}", _text(m.gone_at), _text(m.stale_at)) for m in batch]
-            message: Any = _encode_markers(batch)
-            told = (self._marker_hash, self._channel, message, str(MARKERS_MAX))
+            told: Any = (self._marker_hash, self._channel, _encode_markers(batch), str(MARKERS_MAX))
             with self._connected() as client:
                 client.eval(_PUBLISH, 1, *told, *itertools.chain.from_iterable(rows))
 
@@ -343,8 +340,7 @@ def _connect(target: RedisTarget, timeout: float, connections: int) -> _Client:
     retry: Any = Retry(NoBackoff(), 0)
     named = {**bounds, **target.credentials, "max_connections": connections}
     if target.kind == "cluster":
-        nodes = [_node(host, port) for host, port in target.hosts]
-        return RedisCluster(startup_nodes=nodes, retry=retry, **named)
+        return RedisCluster(startup_nodes=[_node(*place) for place in target.hosts], retry=retry, **named)
     named |= {"db": target.database, "retry": retry}
     if target.kind == "sentinel":
         sentinel = _sentinel(list(target.hosts), sentinel_kwargs={**bounds, "retry": retry})
@@ -362,8 +358,14 @@ def _close(client: _Client) -> None:
 
 
 def _read(client: _Client, names: Sequence[str] | Sequence[bytes]) -> Sequence[bytes | None]:
-    read = client.mget_nonatomic if isinstance(client, RedisCluster) else client.mget
-    return cast("Sequence[bytes | None]", read(list(names)))
+    if isinstance(client, RedisCluster):
+        return cast("Sequence[bytes | None]", client.mget_nonatomic(list(names)))
+    connection: Any = client.connection_pool.get_connection()
+    try:  # as `mget`, without its retries, events and measurements; what fails disconnects by itself
+        connection.send_command("MGET", *names)
+        return cast("Sequence[bytes | None]", connection.read_response())
+    finally:
+        client.connection_pool.release(connection)
 
 
 def _milliseconds(seconds: float) -> int:

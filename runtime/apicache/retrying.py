@@ -1,0 +1,26 @@
+"""Retries of a provider's call, by the library `stamina`: exponential backoff with jitter."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import stamina
+
+_WAIT_INITIAL: Final = 0.25
+_WAIT_MAX: Final = 8.0
+_WAIT_JITTER: Final = 0.5
+"""Seconds: the first wait is 0.25 to 0.75, each further one longer."""
+
+
+def attempts(retries: int, backoff: Callable[[Exception], bool | float]) -> Any:
+    """The first attempt and so many more, for `for` and `async for`.
+
+    `backoff` tells of an error whether it is worth another attempt, or in how many seconds.
+    """
+    return stamina.retry_context(
+        on=backoff,
+        attempts=retries + 1,
+        timeout=None,
+        wait_initial=_WAIT_INITIAL,
+        wait_max=_WAIT_MAX,
+        wait_jitter=_WAIT_JITTER,
+    )

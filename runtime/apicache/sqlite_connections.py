@@ -1,0 +1,168 @@
+"""What of a SQLite connection changes the answers to a query, read off the live connection.
+
+Everything comes from PRAGMAs and from queries that read no table, made on the connection itself. An authorizer
+(`set_authorizer`) cannot be read off: where one hides columns, name whose answers they are with `using(scope=...)`.
+"""
+
+import functools
+import re
+import sqlite3
+import types
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from apicache import identity
+from apicache.db_api import file_of
+from apicache.errors import UnidentifiableError
+from apicache.sql import Read
+
+OWN_CONVERTER: Final = "APICACHE-VALUE"
+"""The name under which `adapters.sqlite3` converts what it replays."""
+_FACTS_MAX: Final = 256
+_PROBES: Final = {"TIMESTAMP": "2000-01-01 00:00:00", "DATE": "2000-01-01"}
+_GENERATED: Final = re.compile(r"\bas\s*\(", re.IGNORECASE)
+_CONVERTERS: Final[Mapping[str, Any]] = getattr(sqlite3, "converters", types.MappingProxyType({}))
+
+
+class _Facts(msgspec.Struct, frozen=True):
+    """What a schema says."""
+
+    has_code: bool
+    """Whether it has views or generated columns, which may call functions."""
+    converted: tuple[tuple[str, str, str], ...]
+    """(table, column, type) of columns whose declared type has a converter."""
+
+
+_facts: dict[Any, _Facts] = {}
+
+
+def settings_of(connection: sqlite3.Connection, read: Read, allowed: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """The database and the settings that change answers; `allowed` are functions known to be the same everywhere.
+
+    Raises UnidentifiableError where they cannot be read, in a transaction, and for a database in memory.
+    """
+    if connection.in_transaction:
+        raise UnidentifiableError("its connection is in a transaction, which may have written what it reads")
+    if connection.text_factory not in {str, bytes}:
+        raise UnidentifiableError("its connection has a text_factory of its own")
+    cursor = connection.cursor()
+    cursor.row_factory = None
+    try:
+        return _settings(cursor, connection.text_factory, read, allowed)
+    finally:
+        cursor.close()
+
+
+def _settings(cursor: sqlite3.Cursor, text: Any, read: Read, allowed: frozenset[str]) -> dict[str, Any]:
+    file = _file(cursor)
+    cursor.execute('SELECT count(*) AS "x [y]" FROM sqlite_temp_master')
+    by_column = cursor.description[0][0] == "x"
+    if cursor.fetchone()[0]:
+        raise UnidentifiableError("its connection has temporary tables, views or triggers")
+    cursor.execute("PRAGMA schema_version")
+    key = (*file, cursor.fetchone()[0], frozenset(_CONVERTERS))
+    facts = _facts.get(key)
+    if facts is None:
+        if len(_facts) >= _FACTS_MAX:
+            _facts.clear()
+        facts = _facts[key] = _read_facts(cursor)
+    _check_functions(cursor, read, facts, allowed)
+    declared = _converts_declared(cursor, facts)
+    return {
+        "file": file,
+        "text": text.__name__,
+        "converts": [by_column, declared],
+        "converters": _converters() if by_column or declared else None,
+    }
+
+
+def _file(cursor: sqlite3.Cursor) -> list[Any]:
+    found = [(_text(name), _text(file)) for _, name, file in cursor.execute("PRAGMA database_list")]
+    databases = {name: file for name, file in found if name != "temp"}
+    if databases.keys() != {"main"}:
+        raise UnidentifiableError("its connection has other databases attached")
+    if not databases["main"]:
+        raise UnidentifiableError("its database is in memory, or temporary: no other connection has it")
+    return file_of(databases["main"])
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _read_facts(cursor: sqlite3.Cursor) -> _Facts:
+    # Expressions have no declared type: no converter changes what is read here.
+    cursor.execute("SELECT m.type || '', coalesce(m.sql, '') || '' FROM sqlite_master m")
+    has_code = any(
+        _text(kind) == "view" or _GENERATED.search(_text(sql)) or "generated" in _text(sql).lower()
+        for kind, sql in cursor.fetchall()
+    )
+    cursor.execute("SELECT m.name || '', i.name || '', i.type || '' FROM sqlite_master m, pragma_table_xinfo(m.name) i")
+    columns = [(_text(table), _text(column), _text(kind)) for table, column, kind in cursor.fetchall()]
+    # As the module itself cuts a declared type.
+    keyed = [(table, column, re.split(r"[ (]", kind)[0].upper()) for table, column, kind in columns]
+    return _Facts(has_code, tuple(each for each in keyed if each[2] in _CONVERTERS))
+
+
+def _check_functions(cursor: sqlite3.Cursor, read: Read, facts: _Facts, allowed: frozenset[str]) -> None:
+    """Refuse functions and collations that the application has added to the connection."""
+    cursor.execute("PRAGMA collation_list")
+    if {_text(row[1]) for row in cursor.fetchall()} - _usual()[1]:
+        raise UnidentifiableError("its connection has collations of its own")
+    if not read.calls and not facts.has_code:
+        return  # the list takes 0.3 ms
+    own = _function_names(cursor) - _usual()[0] - allowed
+    if own if facts.has_code else own & read.calls:
+        raise UnidentifiableError(f"its connection has functions of its own ({', '.join(sorted(own))})")
+
+
+def _function_names(cursor: sqlite3.Cursor) -> set[str]:
+    cursor.execute("SELECT name FROM pragma_function_list WHERE builtin = 0")
+    return {_text(row[0]).lower() for row in cursor.fetchall()}
+
+
+@functools.cache
+def _usual() -> tuple[frozenset[str], frozenset[str]]:
+    """The functions outside the core, and the collations, of a connection that nobody has changed."""
+    connection = sqlite3.connect(":memory:")
+    try:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA collation_list")
+        collations = frozenset(row[1] for row in cursor.fetchall())
+        return frozenset(_function_names(cursor)), collations
+    finally:
+        connection.close()
+
+
+def _converts_declared(cursor: sqlite3.Cursor, facts: _Facts) -> bool | None:
+    """Whether the connection converts by declared types, which has no reader; None where no column has such a type.
+
+    The columns of a compound query have the declared types of its first part, so a value can be given to look at.
+    """
+    if not facts.converted:
+        return None
+    table, column, kind = min(facts.converted, key=lambda each: each[2] not in _PROBES)
+    given = _PROBES.get(kind, "0")
+    names = ['"' + name.replace('"', '""') + '"' for name in (column, table)]
+    try:
+        cursor.execute(f"SELECT {names[0]} FROM {names[1]} WHERE 0 UNION ALL SELECT ?", (given,))  # noqa: S608 - quoted
+        seen = cursor.fetchone()[0]
+    except sqlite3.Error:
+        raise UnidentifiableError("its connection's detect_types cannot be found") from None
+    except Exception:  # noqa: BLE001 - a converter that does not take the text: there is one at work
+        return True
+    if seen not in {given, given.encode()}:
+        return True
+    if getattr(_CONVERTERS[kind], "__module__", "") != "sqlite3.dbapi2":
+        raise UnidentifiableError(f"its connection may or may not convert {kind}, which cannot be read off")
+    return False
+
+
+def _converters() -> dict[str, Any]:
+    return {
+        name: [getattr(function, "__qualname__", ""), identity.function_content(function)]
+        for name, function in _CONVERTERS.items()
+        if name != OWN_CONVERTER
+    }

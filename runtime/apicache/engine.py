@@ -197,12 +197,12 @@ class Engine(AsyncEdge, SyncEdge):
     ) -> None:
         """Read all that is not near, and does not wait to be written, at once, and answer what is fresh."""
         asked = {call.key for call in missed.values()} | {plan.key for plan in plans.values() if plan.key is not None}
-        keys = tuple(key for key in asked if self.writer.waiting(key) is None)
+        keys = tuple(key for key in asked if self.writer.waiting(key) is None) if self.writer.is_waited_for() else asked
         reading: Mapping[bytes, Found] | None = None
         if keys:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None if self.tiers.self_bounded else self.setup.timeout):
-                    reading = await self.off_loop(self.read_far, keys)
+                    reading = await self.off_loop(self.read_far, tuple(keys))
         if not reading:
             return
         operations: dict[FarHits, dict[int, Missed]] = {}

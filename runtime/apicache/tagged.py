@@ -78,11 +78,6 @@ def encode(value: Any) -> bytes:
     return _STORED.pack(value)
 
 
-def decode(data: bytes) -> Any:
-    """A fresh, mutable copy of what `encode` was given; raises ValueError on damage."""
-    return _PLAIN_STORAGE.decode(data)
-
-
 def refusal(kind: type, remedy: str = "") -> UnencodableError:
     """The error about a value of a type that is not carried."""
     return UnencodableError(f"a value of type {_class_name(kind)}{remedy}")
@@ -322,4 +317,5 @@ def _restore_nothing(code: int, _data: bytes) -> Any:
 
 _IDENTITY: Final = Form(_sorted, _tag_for_identity)
 _STORED: Final = Form(_kept, _tag_for_storage)
-_PLAIN_STORAGE: Final = Storage(_tag_for_storage, _restore_nothing)
+decode: Final[Callable[[bytes], Any]] = Storage(_tag_for_storage, _restore_nothing).decode
+"""A fresh, mutable copy of what `encode` was given; raises ValueError on damage."""

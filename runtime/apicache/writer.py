@@ -103,6 +103,10 @@ class Writer:
                     queue.markers.add(markers)
             self._begin()
 
+    def is_waited_for(self) -> bool:
+        """Whether anything waits to be written."""
+        return any(queue.writes for queue in self._queues)
+
     def waiting(self, key: bytes) -> Entry | None:
         """The entry of a key that waits to be written: what a read must find though no tier has it yet."""
         for queue in self._queues:

@@ -145,6 +145,8 @@ def _no_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def bench(driver: Any, api: Any) -> Iterator[Bench]:
     api.documents.append(driver.document)
+    # It sends head and body apart: with Nagle's algorithm the body waits for an acknowledgement, which may take 0.04 s.
+    api._server.RequestHandlerClass.disable_nagle_algorithm = True
     bench = Bench(driver, api)
     yield bench
     bench.close()

@@ -286,6 +286,7 @@ def test_an_entry_that_waits_to_be_written_stands_for_the_older_one_on_disk(
     entry = cache._engine.tiers.far[0].get_many([key])[key]
     newer = msgspec.structs.replace(entry, payload=RecordTypes.EMPTY.encode("newer"), created=entry.created + 1)
     monkeypatch.setattr(cache._engine.writer, "waiting", {key: newer}.get)
+    monkeypatch.setattr(cache._engine.writer, "is_waited_for", lambda: True)
     assert ask(cache, searches(0, 1)) == [stored[0], "newer"]
 
 

@@ -138,15 +138,11 @@ def _no_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.lower().endswith(("_proxy", "_ca_bundle", "_cert_file", "_api_key", "_base_url")):
             monkeypatch.delenv(name)
-    # A folder without certificates. Nothing here speaks TLS, and each client reads those that all trust for 0.05 s.
-    monkeypatch.setenv("SSL_CERT_DIR", str(FOLDER))
 
 
 @pytest.fixture
 def bench(driver: Any, api: Any) -> Iterator[Bench]:
     api.documents.append(driver.document)
-    # It sends head and body apart: with Nagle's algorithm the body waits for an acknowledgement, which may take 0.04 s.
-    api._server.RequestHandlerClass.disable_nagle_algorithm = True
     bench = Bench(driver, api)
     yield bench
     bench.close()
@@ -294,7 +290,7 @@ def test_no_two_different_calls_share(cache: UnifiedAPICache, bench: Bench, driv
                 assert bench.key(cache, client, (method, args, turned)) == key
                 keyed.append(((method, args, kwargs), key))
             for (one, key), (other, another) in itertools.combinations(keyed, 2):
-                if _meaning(one) != _meaning(other):
+                if driver.meaning(one) != driver.meaning(other):
                     assert key != another, f"{one} shares with {other}"
                     different += 1
                 elif repr(one) == repr(other):  # else the order within an argument may, or may not, be sent
@@ -302,15 +298,6 @@ def test_no_two_different_calls_share(cache: UnifiedAPICache, bench: Bench, driv
 
         check()
     assert different >= share, f"{different} pairs of {driver} are too few: draw more different ones"
-
-
-def _meaning(value: Any) -> Any:
-    """The value with the types of all in it, hashable; independent of the order of a mapping."""
-    if isinstance(value, Mapping):
-        return ("mapping", frozenset((_meaning(key), _meaning(item)) for key, item in value.items()))
-    if isinstance(value, list | tuple):
-        return (type(value).__name__, *map(_meaning, value))
-    return (type(value).__name__, repr(value))
 
 
 @each_driver

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,13 +12,6 @@ import pytest
 from apicache import UnifiedAPICache
 
 CHAT: dict[str, Any] = {"model": "m-1", "messages": [{"role": "user", "content": "hello"}]}
-
-
-@pytest.fixture(autouse=True)
-def _no_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder without any: nothing here speaks TLS, and each client reads those that all trust for 0.05 seconds."""
-    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-    monkeypatch.setenv("SSL_CERT_DIR", str(Path(__file__).parent))
 
 
 class Caller:

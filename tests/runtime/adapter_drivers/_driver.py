@@ -87,6 +87,14 @@ class Driver:
         """
         return type(one) is type(other) and bool(one == other)
 
+    def meaning(self, value: Any) -> Any:
+        """A drawn call with the types of all in it, hashable; independent of the order of a mapping."""
+        if isinstance(value, Mapping):
+            return ("mapping", frozenset((self.meaning(key), self.meaning(item)) for key, item in value.items()))
+        if isinstance(value, list | tuple):
+            return (type(value).__name__, *map(self.meaning, value))
+        return (type(value).__name__, repr(value))
+
     def spoil(self, answer: Any) -> None:
         """Change an answer in place as its caller may: no later answer may show it."""
         if isinstance(answer, dict | list):

@@ -65,10 +65,9 @@ class _Asyncpg(Driver):
 
     @asynccontextmanager
     async def open(self, _api: Any, variant: Variant) -> AsyncIterator[Served]:
-        given = {"host": postgresql(), "user": "postgres", "database": "postgres", **variant}
-        if given["database"] != "postgres":
-            with contextlib.suppress(asyncpg.DuplicateDatabaseError):
-                await _execute(f"CREATE DATABASE {given['database']}", **{**given, "database": "postgres"})
+        given = {"host": postgresql(), "user": "postgres", "database": "suite", **variant}
+        with contextlib.suppress(asyncpg.DuplicateDatabaseError):  # other tests have another table in `postgres`
+            await _execute(f"CREATE DATABASE {given['database']}", host=given["host"], user="postgres")
         await _execute(TABLES, **{**given, "server_settings": None})
         connection = await asyncpg.connect(**given)
         served = Served(connection)

@@ -65,8 +65,21 @@ def make_private(path: Path) -> tuple[int, int] | None:
     ignored = folder / ".gitignore"
     if not ignored.exists():
         ignored.write_text("*\n", encoding="ascii")  # recorded answers are nobody's source code
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
+    create_private(path)
     return file_identity(path)
+
+
+def create_private(path: Path) -> None:
+    """Make an empty file for its owner alone, unless there is one. Raises OSError for a link.
+
+    A file that is there is not opened: closing it again would drop every lock that SQLite holds on it in this process
+    (https://www.sqlite.org/howtocorrupt.html, section 2.2), and the next process to close would remove its live WAL.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        if path.is_symlink():
+            raise
 
 
 def file_identity(path: Path) -> tuple[int, int] | None:

@@ -5,7 +5,6 @@ Nothing of a call's content is kept, unless its operation opted in (`record=True
 
 import contextlib
 import logging
-import os
 import sqlite3
 import threading
 import time
@@ -18,7 +17,7 @@ import msgspec
 from apicache import forks
 from apicache.clock import Clock, SystemClock
 from apicache.errors import InputError
-from apicache.shared_state import file_identity
+from apicache.shared_state import create_private, file_identity
 from apicache.usage import Event, Selection
 from apicache.usage_folding import COUNTERS, HOUR, Counters, KeyRow, fold
 
@@ -353,8 +352,7 @@ def _make_private(path: Path) -> None:
     of which git is to ignore these files alone.
     """
     path.parent.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
-    flags = os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
-    os.close(os.open(path, flags, _PRIVATE_FILE))
+    create_private(path)
     path.chmod(_PRIVATE_FILE)
     with contextlib.suppress(OSError), (path.parent / ".gitignore").open("x", encoding="ascii") as ignored:
         ignored.write(f"/{path.name}*\n")  # usage is nobody's source code

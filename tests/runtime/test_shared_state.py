@@ -5,6 +5,8 @@ import multiprocessing
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -49,6 +51,26 @@ def test_the_file_and_its_folder_are_their_owners_alone(state: SharedState, path
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     for name in ("shared.db", "shared.db-wal", "shared.db-shm"):
         assert stat.S_IMODE((path.parent / name).stat().st_mode) == 0o600
+
+
+LOOKING = (
+    "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT 1 FROM marker').fetchall(); c.close()"
+)
+
+
+def test_a_second_user_in_this_process_leaves_the_first_ones_locks(state: SharedState, path: Path) -> None:
+    state.claim("n", "a", 30.0)
+    second = SharedState(path, 2.0)
+    second.claim("m", "b", 30.0)
+    log = path.with_name("shared.db-wal").stat().st_ino
+    # Another process that closes the database removes its log if nobody else holds a lock.
+    subprocess.run([sys.executable, "-c", LOOKING.replace("marker", _table(path)), str(path)], check=True)
+    assert path.with_name("shared.db-wal").stat().st_ino == log
+    second.close()
+
+
+def _table(path: Path) -> str:
+    return str(rows(path, "SELECT name FROM sqlite_master WHERE type = 'table'")[0][0])
 
 
 def test_nothing_is_made_before_the_first_use(tmp_path: Path) -> None:

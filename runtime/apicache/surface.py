@@ -11,7 +11,7 @@ from apicache.engine import Engine
 from apicache.errors import InputError
 from apicache.far_hits import Missed
 from apicache.operations import OperationTable, describe
-from apicache.planning import Plan, check_callable, plan_callable, plan_decorated
+from apicache.planning import Plan, check_callable, check_name, plan_callable, plan_decorated
 from apicache.policy import Duration, Policy, PolicyOptions, checked
 from apicache.records import RecordTypes
 
@@ -32,6 +32,16 @@ class CallSurface:
     _options: Mapping[str, Any]
     _bound: dict[str | None, BoundOperation]
     _policies: dict[str, tuple[Engine, Policy]]
+
+    @property
+    def home(self) -> "CallSurface":
+        """The cache itself, of which this may be a view."""
+        return self
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The policy of this view; empty for the cache itself."""
+        return self._options
 
     def using(self, operation: str | None = None, **options: Unpack[PolicyOptions]) -> "CallSurface":
         """The same surface with a policy for these calls; `operation` names wrapped calls that have no name.
@@ -120,6 +130,7 @@ class CallSurface:
 
         Raises InputError when another function has that name, or for a bad policy option.
         """
+        check_name("operation", name)
         given = {**self._options, **options}
         checked(given)
 
@@ -184,6 +195,8 @@ class CallSurface:
         `prefix` names the calls in statistics and is part of the key; a method's `self` is part of it too, and must be
         comparable by content (a dataclass, a model) unless `key=` is given. Raises InputError for a generator.
         """
+        if callable(prefix):
+            raise InputError("cached was given the function itself; write @cached() above it")
         given = {**self._options, **options}
         checked(given)
 
@@ -263,10 +276,15 @@ class View(CallSurface):
     """A cache's surface under a policy."""
 
     def __init__(self, parent: CallSurface, operation: str | None, options: Mapping[str, Any]) -> None:
-        self._home: CallSurface = parent._home if isinstance(parent, View) else parent  # noqa: SLF001 - same
+        self._home = parent.home
         self._operations = parent._operations  # noqa: SLF001 - same
         self._operation, self._options = operation, options
         self._bound, self._policies = {}, {}
+
+    @property
+    def home(self) -> CallSurface:
+        """The cache that this is a view of."""
+        return self._home
 
     @property
     def _engine(self) -> Engine:  # type: ignore[override] # the cache's own, which tests replace

@@ -355,4 +355,4 @@ def _make_private(path: Path) -> None:
     create_private(path)
     path.chmod(_PRIVATE_FILE)
     with contextlib.suppress(OSError), (path.parent / ".gitignore").open("x", encoding="ascii") as ignored:
-        ignored.write(f"/{path.name}*\n")  # usage is nobody's source code
+        ignored.write(f"/.gitignore\n/{path.name}*\n")  # usage is nobody's source code

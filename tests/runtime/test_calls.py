@@ -393,3 +393,15 @@ def test_isolated_caches_share_nothing(call: Any) -> None:
         UnifiedAPICache.create(mode="maybe")
     with pytest.raises(InputError, match="both tiers and directory"):
         UnifiedAPICache.create(tiers=[], directory="x")
+
+
+def test_a_decorator_without_its_parentheses_says_what_to_write(cache: UnifiedAPICache) -> None:
+    def rate(currency: str) -> str:
+        return currency
+
+    with pytest.raises(InputError, match=r"write @cached\(\) above it"):
+        cache.cached(rate)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"the function itself in the place of a name; write @operation\('a name'\)"):
+        cache.operation(rate)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="a int in the place of a name"):
+        cache.operation(3)  # type: ignore[arg-type]

@@ -236,7 +236,7 @@ def test_the_file_is_its_owners_alone_and_no_source_code(log: UsageLog, path: Pa
     assert path in files
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert (path.parent / ".gitignore").read_text() == "/usage.db*\n"
+    assert (path.parent / ".gitignore").read_text() == "/.gitignore\n/usage.db*\n"
 
 
 def test_a_file_that_others_could_read_is_closed_to_them(log: UsageLog, path: Path) -> None:
@@ -271,7 +271,7 @@ def test_a_folder_of_the_users_keeps_its_mode(log: UsageLog, path: Path) -> None
     path.parent.chmod(0o755)
     assert log.write([hit()])
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o755
-    assert (path.parent / ".gitignore").read_text() == "/usage.db*\n"
+    assert (path.parent / ".gitignore").read_text() == "/.gitignore\n/usage.db*\n"
 
 
 def test_a_damaged_log_loses_events_and_raises_nothing(log: UsageLog, path: Path) -> None:

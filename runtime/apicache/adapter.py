@@ -29,6 +29,8 @@ class Identified(msgspec.Struct, frozen=True, kw_only=True):
     """What `replay` needs of the live call; never stored."""
     carries_credentials: bool = False
     """Whether the request carries a credential: a header, an auth setting, a cookie, or one in its URL."""
+    needs_scope: str | None = None
+    """Why it goes uncached unless the policy has a scope: what the adapter cannot see says whose answer it is."""
     send: Callable[[], Any] | None = None
     """Makes exactly the call that was identified; None when the callable itself is called."""
     streamed: "Streamed | None" = None
@@ -76,6 +78,8 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     """An iterator of its chunks as they come, async for an async caller."""
     close: Callable[[], Any]
     """Ends it, wherever it stands; may give an awaitable."""
+    interrupt: Callable[[], Any] | None = None
+    """Has the thread that waits for the next chunk wait no longer, from another thread; None where nothing can."""
     snapshot: Snapshot
     """What the upstream says of storing it; `data` is not looked at."""
 
@@ -93,6 +97,8 @@ class Streamed(msgspec.Struct, frozen=True, kw_only=True):
     """The chunk, a fresh one each time."""
     is_sent_at_once: bool = False
     """True when nothing that happens to the arguments once it is open changes what comes."""
+    is_async: bool | None = None
+    """Whether its chunks are read in async code; None where they are in either."""
     is_complete: Callable[[Sequence[bytes]], bool] | None = None
     """Whether a stream has come to the mark that its format ends with; None where there is none but its mere end."""
 

@@ -3,11 +3,10 @@
 import asyncio
 import contextlib
 import functools
-import logging
 import os
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard, cast
 
 import msgspec
 
@@ -35,8 +34,8 @@ from apicache.routing import Candidate, estimated, order
 from apicache.senders import Sender
 from apicache.standings import Standing
 
-_log = logging.getLogger("apicache")
-_EXTRA: Final = "pip install 'apicache-toolkit[providers]'"
+if TYPE_CHECKING:
+    from apicache.batching import Batching
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -77,7 +76,8 @@ class Providers:
         self._named: dict[str, Provider | LocalProvider] = {}
         self._standings: dict[str, Standing] = {}
         self._rate_limits: dict[str, Any] = {}
-        self._has_reported = False
+        self.batches: dict[str, Batching] = {}
+        """What gathers texts to embed, by provider."""
 
     def named(self, name: str) -> Provider | LocalProvider:
         """The provider of that name; raises InputError for one that there is not, or whose options do not fit."""
@@ -94,6 +94,11 @@ class Providers:
     def as_dict(self) -> dict[str, Any]:
         """What each provider that was asked has done."""
         return {name: standing.as_dict() for name, standing in sorted(self._standings.items())}
+
+    def batch_size(self, name: str) -> int:
+        """How many texts one request for embeddings may carry."""
+        provider = self.named(name)
+        return 1 if is_local(provider) else cast("Provider", provider).batch_size
 
     def close(self) -> None:
         """Close the connections."""
@@ -269,7 +274,9 @@ class Providers:
             raise
         return found
 
-    def _ended(self, standing: Standing, call: ProviderCall, at: float, end: Reply | ProviderError) -> Any:
+    def _ended(self, standing: Standing, call: ProviderCall, at: float, end: Reply | ProviderError | None) -> Any:
+        if end is None:
+            return standing.abandoned()
         return self._answered(standing, call, end, at) if isinstance(end, Reply) else standing.failed(end)
 
     def _answered(self, standing: Standing, call: ProviderCall, reply: Reply, at: float) -> Any:
@@ -307,10 +314,8 @@ class Providers:
         if given is None:
             return None
         if name not in self._rate_limits:
-            try:
-                from apicache.rate_limits import RateLimit  # noqa: PLC0415 - an extra, where a limit is set
-            except ImportError:
-                raise InputError(f"the rate limit of {name} needs a library that is not installed; {_EXTRA}") from None
+            from apicache.rate_limits import RateLimit  # noqa: PLC0415 - where a limit is set
+
             try:
                 self._rate_limits.setdefault(name, RateLimit(given, self._clock))
             except ValueError:
@@ -335,13 +340,8 @@ class Providers:
         retries = (settings.retries_alone if is_alone else settings.retries) - made
         if retries <= 0 or self._backoff(error) is False:
             return None
-        try:
-            from apicache.retrying import attempts  # noqa: PLC0415 - an extra, where something fails
-        except ImportError:
-            if not self._has_reported:
-                self._has_reported = True
-                _log.warning("providers are asked once, retries need a library that is not installed; %s", _EXTRA)
-            return None
+        from apicache.retrying import attempts  # noqa: PLC0415 - where something fails
+
         return attempts(retries, self._backoff)
 
     def _backoff(self, error: Exception) -> bool | float:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from apicache.core import Route, Start, awaited
+from apicache.core import Judged, Route, Start, awaited
 from apicache.far_hits import Missed
 from apicache.flights import AbandonedError, Flight, WaitedTooLongError
 from apicache.flow import Answer, Flow, Make, Read, Run, Step, Steps, waits
@@ -91,13 +91,14 @@ class AsyncEdge(Flow):
         plan.is_missing = True
         return (await self._answer_on(Route.CACHE, plan)).value
 
-    async def look_up(self, plan: Plan) -> Answer | None:
-        """A fresh answer that the tiers have; None where the call has to be made."""
-        answer = self.fresh(plan, self.near(plan))
+    async def look_up(self, plan: Plan) -> tuple[Answer | None, Judged | None]:
+        """A fresh answer that the tiers have, None where the call has to be made; and the entry there is, if any."""
+        near = self.near(plan)
+        answer = self.fresh(plan, near)
         if answer is not None or not self.uses(plan, self.tiers.far):
-            return answer
+            return answer, near
         found = self.waiting(plan) or await self._batched_reads().read(plan.key or b"")
-        return self._from_far(plan, found)
+        return self._from_far(plan, found), self.newer(near, self.judge(plan, plan.far))
 
     async def _look_far_first(self, plan: Plan) -> Answer | None:
         """A look of this call's own at the far tiers: an answer there needs no flight."""

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from apicache import own_loops
 from apicache.batch_places import Node, link, new_node, unlink
-from apicache.batch_results import BatchForm, Result
-from apicache.flights import _inside as standing_in  # what a batch does, it does for all its callers' flights
+from apicache.batch_results import BatchForm, Result, are_alike
+from apicache.flights import current, stand_in
 
 Rest = Mapping[str, Any]
 CHECK_SECONDS: Final = 1.0
@@ -48,10 +48,20 @@ class Batch:
         """The flights that each caller stands in, the innermost last: that one waits for this batch."""
         self.node = new_node()
         self._waiters: set[Node] = set()
+        self._equals: dict[Any, Any] = {}
+        """The first of all items that are equal."""
+
+    def takes(self, item: Any) -> bool:
+        """Whether a mapping from items has a place for it: one has the same for 1, 1.0 and True."""
+        try:
+            first = self._equals.setdefault(item, item)
+        except Exception:  # noqa: BLE001 - it cannot be a mapping's key at all, whatever its class raises
+            return True
+        return first is item or are_alike(first, item)
 
     def add(self, item: Any) -> int:
         """The item's place."""
-        inside = standing_in.get()
+        inside = current()
         self.items.append(item)
         self.inside.append(inside)
         if inside:
@@ -61,8 +71,8 @@ class Batch:
 
     def enter(self) -> None:
         """Have the context stand in every caller's flights, and in the batch: what is called there is noted so."""
-        flights = dict.fromkeys(flight for each in self.inside for flight in each)
-        self.context.run(standing_in.set, (*flights, self.node))
+        flights = dict.fromkeys(flight for each in self.inside for flight in each)  # it works for all its callers'
+        self.context.run(stand_in, (*flights, self.node))
 
     def end(self) -> None:
         """Nobody waits for it any more."""

@@ -110,6 +110,14 @@ def _result(value: Any, handed: set[int]) -> Result:
     return Result(value)
 
 
+def are_alike(one: Any, other: Any) -> bool:
+    """Whether two equal items are the same for a key too. Those that have none are not: nobody can tell."""
+    try:
+        return canonical(one) == canonical(other)
+    except (UnencodableError, OverflowError, UnicodeEncodeError):
+        return False
+
+
 def separated(partition: Hashable, rest: Mapping[str, Any]) -> tuple[Hashable, Mapping[str, Any]]:
     """What calls of one batch agree in, and the parameters as they are now: their owner may change them meanwhile."""
     try:

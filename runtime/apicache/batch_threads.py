@@ -35,9 +35,13 @@ class Threads:
         while True:
             with self._lock:
                 batch = self._open.get(key)
+                while batch is not None and not batch.takes(item):  # an equal item's result would be its own
+                    key = (key,)
+                    batch = self._open.get(key)
                 leads = batch is None
                 if batch is None:
                     batch = self._open[key] = _Shared(rest)
+                    batch.takes(item)
                 place = batch.add(item)
                 if is_alone or len(batch.items) >= self._rules.batch_size:
                     del self._open[key]

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from apicache.storing import Outcome
 
 _numbers: Final = itertools.count()
+Run = Callable[[Callable[[], Any]], Any]
+"""Makes a call that blocks: returns its result, or an awaitable of it."""
 
 
 class Batching(Rules):
@@ -52,11 +54,17 @@ class Batching(Rules):
 class BatchedLoad:
     """Makes the call of one item, as a part of a batch."""
 
-    __slots__ = ("_batching", "_item", "_partition", "_rest")
+    __slots__ = ("_batching", "_item", "_partition", "_rest", "_run")
 
-    def __init__(self, batching: Batching, partition: Hashable, item: Any, rest: Rest) -> None:
-        """Calls of different partitions are never in one batch."""
-        self._batching, self._partition, self._item, self._rest = batching, partition, item, rest
+    def __init__(
+        self, batching: Batching, partition: Hashable, item: Any, rest: Rest, run: "Run | None" = None
+    ) -> None:
+        """Calls of different partitions are never in one batch; `run` makes a sync batch's call in an event loop."""
+        self._batching, self._partition, self._item, self._rest, self._run = batching, partition, item, rest, run
+
+    def run_by(self, run: "Run") -> "BatchedLoad":
+        """The same call of a sync function, in a batch of such calls that `run` makes: the loop can go on meanwhile."""
+        return BatchedLoad(self._batching, (run, self._partition), self._item, self._rest, run)
 
     def __call__(self) -> Any:
         """The item's result, or a coroutine for it: for an async function, and in an event loop."""
@@ -70,7 +78,7 @@ class BatchedLoad:
             result = self._batching.call([self._item], self._rest)
             return given_out(matched(self._batching.form, [self._item], await _awaited(result))[0])
         key, rest = separated(self._partition, self._rest)
-        return await self._batching.collector(loop).load(key, rest, self._item)
+        return await self._batching.collector(loop).load(key, rest, self._item, self._run)
 
     def in_thread(self) -> Any:
         """The item's result, for a thread that waits for it; alone where an event loop would have to wait."""
@@ -108,8 +116,9 @@ class BatchedLoad:
 class _Gathered(Batch):
     """A batch of an event loop."""
 
-    def __init__(self, rest: Rest) -> None:
+    def __init__(self, rest: Rest, run: Run | None) -> None:
         super().__init__(rest)
+        self.run = run
         link(self.node, THREAD.node)
         self.futures: list[asyncio.Future[Result]] = []
         self.waiting = 0
@@ -169,11 +178,15 @@ class _Collector:
 
         return arrive
 
-    async def load(self, key: Hashable, rest: Rest, item: Any) -> Any:
+    async def load(self, key: Hashable, rest: Rest, item: Any, run: Run | None) -> Any:
         """The item's result; raises what the call raised, or what stands in the item's place."""
         batch = self._open.get(key)
+        while batch is not None and not batch.takes(item):  # an equal item's result would be its own
+            key = (key,)
+            batch = self._open.get(key)
         if batch is None:
-            batch = self._open[key] = _Gathered(rest)
+            batch = self._open[key] = _Gathered(rest, run)
+            batch.takes(item)
             wait = self._batching.max_wait
             soon = functools.partial(self.loop.call_later, wait) if wait else self.loop.call_soon
             soon(self._is_due, key, batch)
@@ -223,9 +236,8 @@ class _Collector:
         results: Sequence[Result] | None = None
         try:
             async with self._place(batch.node):
-                with linked(THREAD.node, batch.node):  # until it waits for something, if it is async
-                    answer = self._batching.call(list(batch.items), batch.rest)
-                answer = await _awaited(answer)
+                call = functools.partial(self._call, batch)
+                answer = await _awaited(call() if batch.run is None else batch.run(call))
             results = matched(self._batching.form, batch.items, answer)
         except Exception as error:  # noqa: BLE001 - every caller raises it
             results = failed(error, len(batch.items))
@@ -236,6 +248,10 @@ class _Collector:
                     future.cancel()
             else:
                 batch.deliver(results)
+
+    def _call(self, batch: _Gathered) -> Any:
+        with linked(THREAD.node, batch.node):  # until it waits for something, if it is async
+            return self._batching.call(list(batch.items), batch.rest)
 
     async def _is_free_in_time(self) -> bool:
         try:

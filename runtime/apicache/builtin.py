@@ -6,7 +6,6 @@ under other names.
 """
 
 import functools
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
@@ -58,7 +57,7 @@ def embedding(
     model: str | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> Embedding:
-    """A text's vector."""
+    """A text's vector; calls made at the same time are sent together, each is cached by itself."""
     _declared(text, dimensions, provider, model, extra)
 
 
@@ -67,9 +66,7 @@ def _declared(*_parameters: Any) -> NoReturn:
 
 
 def cost_of(value: Any) -> float:
-    """US dollars that an answer, or a list of them, cost, 0 where its price is not known: a policy's `cost`."""
-    if isinstance(value, list):
-        return math.fsum(map(cost_of, value))
+    """US dollars that an answer cost, 0 where its price is not known: a policy's `cost`."""
     return (value.cost or 0.0) if isinstance(value, Completion | Embedding) else 0.0
 
 

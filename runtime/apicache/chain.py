@@ -6,13 +6,13 @@ stored as its. A streamed answer has a key of its own, beside the whole answer's
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from apicache.adapter import Snapshot, Streamed, Upstream
-from apicache.asking import Asked, Providers, UncarriedError
+from apicache.asking import Asked, Providers, UncarriedError, is_local
 from apicache.bound import BoundOperation
 from apicache.errors import InputError
 from apicache.failures import AllProvidersFailedError, Failure
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 _PLAIN: Final = Snapshot(data=None, refusal=None, lifetime=None)
 _CHOICE: Final = ("provider", "model")
 """The parameters that say whom to ask for what."""
+
+_Asking = tuple[str, ProviderCall, Sequence[str], int]
+"""Arguments of `Providers.ask`."""
 
 
 class BoundChain(BoundOperation):
@@ -87,11 +90,16 @@ class _Call:
         plan.instead = functools.partial(self._instead, position)
         return plan
 
-    def _plan(self, asked: Asked, asking: tuple[Any, ...]) -> Plan:
+    def _plan(self, asked: Asked, asking: _Asking) -> Plan:
         """The plan that asks one provider; `asking` are the arguments of `Providers.ask`."""
         load = functools.partial(self._providers.ask, *asking)
-        plan = Plan(self._operation.name, self._policy, load, functools.partial(_parts, asked))
+        plan = Plan(self._operation.name, self._policy, load, functools.partial(_parts, self._providers, asked))
         plan.load_sync = functools.partial(self._providers.ask_sync, *asking)
+        is_text = self._operation.name == "embedding" and isinstance(self._parameters.get("text"), str)
+        if is_text and self._providers.batch_size(asked.provider) > 1:
+            from apicache.embedding_loads import load_of  # noqa: PLC0415 - for caches that embed
+
+            plan.load = load_of(self._providers, self._policy, asking)
         return plan
 
     def _instead(self, position: int, plan: Plan, error: Exception) -> Plan:
@@ -131,8 +139,13 @@ class _Call:
 class _StreamedCall(_Call):
     """One call for a streamed answer."""
 
-    def _plan(self, asked: Asked, asking: tuple[Any, ...]) -> Plan:
-        told: list[Pieces] = []
+    def __init__(self, engine: "Engine", operation: "Operation", policy: Policy, given: Mapping[str, Any]) -> None:
+        self._told: list[Pieces] = []
+        """What the provider that was asked last tells: whichever answers, the policy's functions see its answer."""
+        super().__init__(engine, operation, _of_whole(policy, lambda: self._told[0].value), given)
+
+    def _plan(self, asked: Asked, asking: _Asking) -> Plan:
+        told = self._told
         load = functools.partial(self._providers.ask_stream, *asking)
         load_sync = functools.partial(self._providers.ask_stream_sync, *asking)
 
@@ -147,10 +160,10 @@ class _StreamedCall(_Call):
         def parts(plan: Plan) -> tuple[Any, Any]:
             begins = begin if plan.is_async else begin_sync
             plan.streamed = Streamed(open=begins, give=_chunks, pack=encode, unpack=decode, is_sent_at_once=True)
-            return {"stream": _parts(asked, plan)[0]}, None
+            parameters, credentials = _parts(self._providers, asked, plan)
+            return {"stream": parameters}, credentials
 
-        policy = _of_whole(self._policy, lambda: told[0].value)
-        plan = Plan(self._operation.name, policy, load, parts)
+        plan = Plan(self._operation.name, self._policy, load, parts)
         plan.load_sync = load_sync
         return plan
 
@@ -170,9 +183,12 @@ def _of_whole(policy: Policy, value: Callable[[], Any]) -> Policy:
     )
 
 
-def _parts(asked: Asked, plan: Plan) -> tuple[Any, Any]:
+def _parts(providers: Providers, asked: Asked, plan: Plan) -> tuple[Any, Any]:
     """What identifies the call: a key of the policy's own never makes one provider's answer another's."""
+    provider: Any = providers.named(asked.provider)
+    settings, credentials = (None, None) if is_local(provider) else provider.account()
     key = plan.policy.key
     if key is None:
-        return plan.parameters, None
-    return {"key": key(**plan.given) if callable(key) else key, **asked._asdict()}, None
+        return {"call": plan.parameters, "account": settings}, credentials
+    own = key(**plan.given) if callable(key) else key
+    return {"key": own, "asked": asked._asdict(), "account": settings}, credentials

@@ -1,8 +1,9 @@
 """Which names carry credentials: those values set a call's scope and never reach a store, a log or an error."""
 
+import contextlib
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 _CREDENTIAL = re.compile(
     r"auth|key|token|secret|passw|pwd|credential|cookie|session|signature|bearer|jwt|appid|ticket|^sig$|^sid$|^pass$|^code$"
@@ -54,6 +55,24 @@ def identifying_cookies(header: str) -> str:
     return "; ".join(kept)
 
 
+def jar_cookies(jar: Iterable[Any]) -> list[tuple[str, str, str, str]]:
+    """A jar's cookies as (name, value, domain, path), sorted, without infrastructure cookies.
+
+    All of them count, not only those that go to a call's URL: a redirect may lead to where the others are sent. The jar
+    holds cookies of `http.cookiejar`, or morsels, as aiohttp's does.
+    """
+    # Other threads may add to the jar meanwhile; aiohttp's belongs to one event loop and has no lock.
+    with getattr(jar, "_cookies_lock", contextlib.nullcontext()):
+        cookies = [_cookie_parts(cookie) for cookie in jar]
+    return sorted(parts for parts in cookies if parts[0] not in INFRASTRUCTURE_COOKIES)
+
+
+def _cookie_parts(cookie: Any) -> tuple[str, str, str, str]:
+    if isinstance(cookie, dict):
+        return cookie.key, cookie.value, cookie["domain"], cookie["path"]  # type: ignore[attr-defined]  # a morsel
+    return cookie.name, cookie.value or "", cookie.domain, cookie.path
+
+
 def sets_session_cookie(set_cookie_headers: Iterable[str]) -> bool:
     """Whether any Set-Cookie header sets more than an infrastructure cookie."""
     return any(header.partition("=")[0].strip() not in INFRASTRUCTURE_COOKIES for header in set_cookie_headers)
@@ -77,9 +96,13 @@ def storable_url(url: str) -> str:
     from urllib.parse import urlsplit, urlunsplit  # noqa: PLC0415 - 4 ms that calls without a URL do not pay
 
     parts = urlsplit(url)
-    path = "/".join(REDACTED if _TOKEN_LIKE.fullmatch(segment) else segment for segment in parts.path.split("/"))
     query = "&".join(f"{pair.partition('=')[0]}={REDACTED}" for pair in parts.query.split("&")) if parts.query else ""
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], path, query, ""))
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], storable_path(parts.path), query, ""))
+
+
+def storable_path(path: str) -> str:
+    """A URL's path as it may be stored or shown: token-like segments redacted."""
+    return "/".join(REDACTED if _TOKEN_LIKE.fullmatch(segment) else segment for segment in path.split("/"))
 
 
 def storable_headers(headers: Iterable[tuple[str, str]]) -> list[list[str]]:

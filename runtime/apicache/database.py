@@ -4,20 +4,20 @@
     rows = await cached_db_query("SELECT * FROM products WHERE featured = true", ttl=3600)
 
 What identifies a query, and what is not kept, is the adapters' to say (`apicache.adapters`): a query that they refuse
-is made each time. Entries are tagged `table:<name>` for each table that FROM and JOIN name, where the text tells all.
+is made each time. A pool or an engine is asked as such; a single connection to a server, and a database in memory, need
+`scope=`, as only the caller knows whose answers they give. Entries are tagged `table:<name>` for each table that FROM
+and JOIN name, where the text tells all.
 """
 
-import contextlib
 import functools
 import inspect
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Unpack
 
 import msgspec
 
-from apicache import adapters, identity
+from apicache import adapters, identity, sqlalchemy_engines
 from apicache.cache import UnifiedAPICache
 from apicache.errors import InputError, UnidentifiableError
 from apicache.policy import PolicyOptions
@@ -26,9 +26,10 @@ from apicache.sql_tokens import Dialect
 from apicache.surface import CallSurface
 
 Rows = list[dict[str, Any]]
+_Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
 _KNOWN: Final = (
-    "an asyncpg pool or connection, a databases.Database, a SQLAlchemy Engine, Connection or Session, "
+    "an asyncpg pool or connection, a databases.Database, a SQLAlchemy Engine, Connection or Session (sync or async), "
     "a sqlite3 connection, or a function of the query and its parameters that returns rows"
 )
 _DIALECTS: Final[Mapping[str, Dialect]] = {
@@ -38,14 +39,13 @@ _DIALECTS: Final[Mapping[str, Dialect]] = {
     "mysql": "mysql",
     "mariadb": "mysql",
 }
-_MARKS: Final = frozenset({"%s"})
 _databases: "weakref.WeakKeyDictionary[CallSurface, Any]" = weakref.WeakKeyDictionary()
 
 
 def use_database(database: Any, *, cache: CallSurface | None = None) -> None:
-    """Make it the database of queries that name none, for one cache (by default the process-wide one)."""
+    """Make it the database of queries that name none, for one cache (by default the process-wide one) and its views."""
     _source_of(database)
-    _databases[cache or UnifiedAPICache()] = database
+    _databases[(cache or UnifiedAPICache()).home] = database
 
 
 async def cached_db_query(
@@ -62,9 +62,8 @@ async def cached_db_query(
     when there is no database, and what the query raises.
     """
     asked = _Asked(query, parameters, database, cache, policy)
-    with asked.opened() as (function, args):
-        result = asked.surface.cached_api_call(function, *args)
-        return asked.rows(await result)
+    function, args = asked.call()
+    return asked.rows(await asked.surface.cached_api_call(function, *args))
 
 
 def cached_db_query_sync(
@@ -78,8 +77,8 @@ def cached_db_query_sync(
     asked = _Asked(query, parameters, database, cache, policy)
     if asked.source.is_async:
         raise InputError(f"a {asked.source.name} is async; write `await cached_db_query(...)`")
-    with asked.opened() as (function, args):
-        return asked.rows(asked.surface.cached_api_call_sync(function, *args))
+    function, args = asked.call()
+    return asked.rows(asked.surface.cached_api_call_sync(function, *args))
 
 
 class _Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,8 +88,8 @@ class _Source(msgspec.Struct, frozen=True, kw_only=True):
     dialects: tuple[Dialect, ...]
     """In which a query must be a read."""
     is_async: bool
-    call: Callable[[Any, str, tuple[Any, ...]], AbstractContextManager[tuple[Callable[..., Any], tuple[Any, ...]]]]
-    """Gives, for as long as the call takes, the function of the library and its arguments."""
+    call: Callable[[Any, str, tuple[Any, ...]], _Call]
+    """Gives the function of the library and its arguments."""
     rows: Callable[[Any], Rows]
     key: Callable[..., object] | None = None
     """What identifies a call that no adapter knows."""
@@ -105,10 +104,11 @@ class _Asked:
         parameters: tuple[Any, ...],
         database: Any,
         cache: CallSurface | None,
-        policy: Mapping[str, Any],
+        given: Mapping[str, Any],
     ) -> None:
-        home = cache or UnifiedAPICache()
-        self.database = _databases.get(home) if database is None else database
+        surface = cache or UnifiedAPICache()
+        policy = {**surface.options, **given}
+        self.database = _databases.get(surface.home) if database is None else database
         if self.database is None:
             raise InputError("cached_db_query has no database; give database=..., or call use_database(...) once")
         if not isinstance(query, str):
@@ -116,7 +116,7 @@ class _Asked:
         if policy.get("invalidates"):
             raise InputError("invalidates belongs to writes; give tags=[...] to a query")
         self.query, self.parameters = query, parameters
-        self.source = _source_of(self.database, has_scope=policy.get("scope") is not None)
+        self.source = _source_of(self.database)
         options = {**policy, "tags": _tags(policy.get("tags", ()), _table_tags(query, self.source))}
         own = policy.get("key")
         self.is_keyed = own is not None
@@ -126,16 +126,15 @@ class _Asked:
             options["key"] = self.source.key
         if options.get("key") is not None:
             options["operation"] = f"db_query {self.source.name}"
-        self.surface = home.using(**options)
+        self.surface = surface.using(**options)
 
-    @contextlib.contextmanager
-    def opened(self) -> Iterator[tuple[Callable[..., Any], tuple[Any, ...]]]:
+    def call(self) -> _Call:
         """What is called; with a key of the caller's own, what gives rows: a library's result needs its adapter."""
-        with self.source.call(self.database, self.query, self.parameters) as (function, args):
-            yield (functools.partial(_as_rows, self.source.rows, function) if self.is_keyed else function), args
+        function, args = self.source.call(self.database, self.query, self.parameters)
+        return (functools.partial(_as_rows, self.source.rows, function) if self.is_keyed else function), args
 
     def rows(self, result: Any) -> Rows:
-        """The answer of what `opened` gave as rows."""
+        """The answer of what `call` gave as rows."""
         rows: Rows = result if self.is_keyed else self.source.rows(result)
         return rows
 
@@ -168,110 +167,85 @@ def _tags(given: Any, tables: tuple[str, ...]) -> Any:
     return tags
 
 
-def _source_of(database: Any, *, has_scope: bool = False) -> _Source:
+def _source_of(database: Any) -> _Source:
     """How it is asked, told by its class, so that no library is imported for it; raises InputError for none known."""
     for kind in type(database).__mro__:
         library = kind.__module__.partition(".")[0]
         find = _SOURCES.get(library)
         if find is not None:
-            return find(database, has_scope)
+            return find(database)
     if callable(database):
         return _function_source(database)
     raise InputError(f"database= is a {type(database).__name__}; known: {_KNOWN}")
 
 
-def _asyncpg_source(database: Any, _has_scope: bool) -> _Source:  # noqa: FBT001 - one shape for all
+def _asyncpg_source(database: Any) -> _Source:
     return _Source(
         name=f"asyncpg {type(database).__name__}",
         dialects=("postgresql",),
         is_async=True,
-        call=lambda database, query, parameters: contextlib.nullcontext((database.fetch, (query, *parameters))),
+        call=lambda database, query, parameters: (database.fetch, (query, *parameters)),
         rows=lambda records: [dict(record.items()) for record in records],
     )
 
 
-def _databases_source(database: Any, _has_scope: bool) -> _Source:  # noqa: FBT001 - same
+def _databases_source(database: Any) -> _Source:
     return _Source(
         name="databases.Database",
         dialects=(_dialect(database.url.dialect),),
         is_async=True,
-        call=lambda database, query, parameters: contextlib.nullcontext(
-            (database.fetch_all, (query, *_named(parameters, "databases.Database")))
+        call=lambda database, query, parameters: (
+            database.fetch_all,
+            (query, *_named(parameters, "databases.Database")),
         ),
         rows=lambda records: [dict(record._mapping) for record in records],  # noqa: SLF001 - documented
     )
 
 
-def _sqlalchemy_source(database: Any, _has_scope: bool) -> _Source:  # noqa: FBT001 - same
+def _sqlalchemy_source(database: Any) -> _Source:
     name = type(database).__name__
-    if type(database).__module__.startswith("sqlalchemy.ext.asyncio"):
-        raise InputError(f"database= is an {name}, which is not known here; give a function that runs the query on it")
-    if not hasattr(database, "connect" if hasattr(database, "dialect") and name == "Engine" else "execute"):
+    is_engine = name in {"Engine", "AsyncEngine"}
+    if not is_engine and not hasattr(database, "execute"):
         raise InputError(f"database= is a SQLAlchemy {name}; known: an Engine, a Connection or a Session")
     engine = database.get_bind() if hasattr(database, "get_bind") else database
 
-    @contextlib.contextmanager
-    def call(database: Any, query: str, parameters: tuple[Any, ...]) -> Iterator[Any]:
+    def call(database: Any, query: str, parameters: tuple[Any, ...]) -> _Call:
         from sqlalchemy import text  # noqa: PLC0415 - loaded already: the database is one of its objects
 
         args = (text(query), *_named(parameters, f"SQLAlchemy {name}"))
-        with database.connect() if name == "Engine" else contextlib.nullcontext(database) as connection:
-            yield connection.execute, args
+        return (sqlalchemy_engines.call_on(database) if is_engine else database.execute), args
 
     return _Source(
         name=f"SQLAlchemy {name}",
         dialects=(_dialect(engine.dialect.name),),
-        is_async=False,
+        is_async=sqlalchemy_engines.is_async(database),
         call=call,
         rows=lambda result: [dict(row) for row in result.mappings().all()],
     )
 
 
-def _sqlite_source(database: Any, has_scope: bool) -> _Source:  # noqa: FBT001 - same
-    # In memory, a database is whose the caller says it is: no adapter can tell it from another.
-    is_scoped = has_scope and _is_in_memory(database)
+def _sqlite_source(database: Any) -> _Source:
     if not hasattr(database, "execute") or hasattr(database, "fetchall"):
         raise InputError(f"database= is a sqlite3 {type(database).__name__}; give the connection")
 
-    def call(database: Any, query: str, parameters: tuple[Any, ...]) -> AbstractContextManager[Any]:
+    def call(database: Any, query: str, parameters: tuple[Any, ...]) -> _Call:
         given: Any = parameters
         if len(parameters) == 1 and isinstance(parameters[0], Mapping):
             given = dict(parameters[0])
-        args = (query, given)
-        if is_scoped:
-            return contextlib.nullcontext((functools.partial(_sqlite_rows_of, database), args))
-        return contextlib.nullcontext((database.execute, args))
+        return database.execute, (query, given)
 
     return _Source(
         name="sqlite3 connection",
         dialects=("sqlite",),
         is_async=False,
         call=call,
-        rows=list if is_scoped else _sqlite_rows,
-        key=_query_key if is_scoped else None,
+        rows=_sqlite_rows,
     )
-
-
-def _is_in_memory(connection: Any) -> bool:
-    if connection.in_transaction:
-        return False
-    cursor = connection.cursor()
-    cursor.row_factory = None
-    return not any(row[2] for row in cursor.execute("PRAGMA database_list") if row[1] in {"main", b"main"})
-
-
-def _sqlite_rows_of(connection: Any, query: str, parameters: Any) -> Rows:
-    return _sqlite_rows(connection.execute(query, parameters))
 
 
 def _sqlite_rows(cursor: Any) -> Rows:
     names = [column[0] for column in cursor.description]
     return [dict(row) if isinstance(row, dict) else dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-
-def _query_key(_connection: Any, query: str, parameters: Any) -> object:
-    """What identifies a query of a scoped database; raises UnidentifiableError for one that must not be kept."""
-    return [read_of(query, "sqlite").text, query, parameters]
 
 
 def _function_source(function: Callable[..., Any]) -> _Source:
@@ -289,8 +263,9 @@ def _function_source(function: Callable[..., Any]) -> _Source:
         name="function",
         dialects=("sqlite", "postgresql"),  # it does not say which: a read in both
         is_async=inspect.iscoroutinefunction(function),
-        call=lambda function, query, parameters: contextlib.nullcontext(
-            (functools.partial(_plain_result, function) if key is not None else function, (query, *parameters))
+        call=lambda function, query, parameters: (
+            functools.partial(_plain_result, function) if key is not None else function,
+            (query, *parameters),
         ),
         rows=_plain_rows,
         key=key,
@@ -349,7 +324,7 @@ def _dialect(name: str) -> Dialect:
     return dialect
 
 
-_SOURCES: Final[Mapping[str, Callable[[Any, bool], _Source]]] = {
+_SOURCES: Final[Mapping[str, Callable[[Any], _Source]]] = {
     "asyncpg": _asyncpg_source,
     "databases": _databases_source,
     "sqlalchemy": _sqlalchemy_source,

@@ -39,7 +39,7 @@ class Engine(AsyncEdge, SyncEdge):
     def flow(self, plan: Plan, flight: "Flight[Outcome]") -> Steps:
         """As the base's; a batched operation's batches wait for the calls that are on their way to them."""
         steps = super().flow(plan, flight)
-        load = _batched(plan)
+        load = batched_load(plan)
         return steps if load is None else load.announced(steps)
 
     def refresh(self, plan: Plan, judged: Judged) -> None:
@@ -139,7 +139,7 @@ class Engine(AsyncEdge, SyncEdge):
         gate = asyncio.Semaphore(concurrency)
 
         async def load(alike: Mapping[int, Plan], route: Route, first: Plan) -> None:
-            async with gate if _batched(first) is None else contextlib.nullcontext():
+            async with gate if batched_load(first) is None else contextlib.nullcontext():
                 loaded = await self._answer_alike(route, tuple(alike.values()))
             answers.update(zip(alike, loaded, strict=True))
 
@@ -155,7 +155,7 @@ class Engine(AsyncEdge, SyncEdge):
     async def _answer_alike(self, route: Route, plans: Sequence[Plan]) -> Sequence[Answer | BaseException]:
         """Answers to calls of one key: one flight's, where the cache may answer them."""
         first, *others = plans
-        is_usual = not others and _batched(first) is None
+        is_usual = not others and batched_load(first) is None
         if is_usual or route is not Route.CACHE or first.instead is not None:
             return await self._answer_each(route, plans)
         latest = self.tiers.markers.latest
@@ -217,7 +217,7 @@ class Engine(AsyncEdge, SyncEdge):
             plan.far, plan.has_looked_far = None, False  # when its load begins, it is no longer just now
 
 
-def _batched(plan: Plan) -> "BatchedLoad | None":
+def batched_load(plan: Plan) -> "BatchedLoad | None":
     """The load of a call of a batched operation; None for another one. Caches that batch nothing do not import it."""
     load: Any = plan.load
     return load if hasattr(load, "announced") else None

@@ -69,6 +69,16 @@ class Flight(Generic[_O]):
 _inside: contextvars.ContextVar[tuple[Flight[Any], ...]] = contextvars.ContextVar("apicache_flights", default=())
 
 
+def current() -> tuple[Flight[Any], ...]:
+    """The flights inside whose loads this context stands, the innermost last."""
+    return _inside.get()
+
+
+def stand_in(flights: tuple[Flight[Any], ...]) -> None:
+    """Have this context, to its end, stand inside these flights' loads and no others."""
+    _inside.set(flights)
+
+
 def inside(flight: Flight[Any]) -> contextvars.Context:
     """A copy of the caller's context that stands inside the flight's load."""
     outer = _inside.get()
@@ -106,14 +116,21 @@ class FlightTable(Generic[_O]):
         self._lock = threading.Lock()
         self._flights = {}
 
-    def join(self, key: bytes, loop: asyncio.AbstractEventLoop | None) -> tuple[Flight[_O] | None, bool]:
-        """The key's flight and whether the caller leads it; no flight when waiting for it could never end."""
+    def join(
+        self, key: bytes, loop: asyncio.AbstractEventLoop | None, *, may_lead: bool = True
+    ) -> tuple[Flight[_O] | None, bool]:
+        """The key's flight and whether the caller leads it; no flight when waiting for it could never end.
+
+        Nor where there is none for a caller that may not lead it.
+        """
         outer = _inside.get()
         with self._lock:
             flight = self._flights.get(key)
             if flight is not None and flight.is_dead():
                 self._forget(flight)
                 flight = None
+            if flight is None and not may_lead:
+                return None, False
             if flight is None:
                 own: Flight[_O] = Flight(key, loop)
                 flight = self._flights.setdefault(key, own)  # `lead` takes no lock
@@ -273,13 +290,17 @@ class FlightTable(Generic[_O]):
         if flight.done:  # landed before anybody had to wait
             return self.landed(flight)
         loop = asyncio.get_running_loop()
+        is_closed = False
         try:
             woken = loop.create_future()
             if self._on_landing(flight, functools.partial(_wake, loop, woken)):
                 await self._until(flight, loop, woken, seconds)
             return flight.result()
+        except GeneratorExit:  # a coroutine that is closed can no longer wait
+            is_closed = True
+            raise
         finally:
-            if self._stop_waiting(flight) and flight.task is not None and flight.loop is loop:
+            if self._stop_waiting(flight) and flight.task is not None and flight.loop is loop and not is_closed:
                 # As without a cache: a cancelled call has ended when its cleanup has.
                 await asyncio.wait((flight.task,))
 

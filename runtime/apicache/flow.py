@@ -270,6 +270,13 @@ class Flow(Core):
             self.promote(plan, judged)
         return answer
 
+    @staticmethod
+    def newer(one: Judged | None, other: Judged | None) -> Judged | None:
+        """Of two entries the one whose load began later."""
+        if one is None or other is None:
+            return one or other
+        return other if other.entry.created > one.entry.created else one
+
     def fresh(self, plan: Plan, judged: Judged | None) -> Answer | None:
         """The answer that a fresh entry is; None for any other."""
         if judged is None or judged.verdict is not Verdict.FRESH:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from apicache.adapter import Identified, Snapshot, check_repeatable
-from apicache.credentials import split_headers, storable_headers, storable_url, url_carries_credential
+from apicache.credentials import jar_cookies, split_headers, storable_headers, storable_url, url_carries_credential
 from apicache.errors import UnidentifiableError, UnstorableError
 from apicache.http_semantics import (
     NOT_MODIFIED,
@@ -164,7 +164,7 @@ class HttpxFamily:
         auth = client.auth if auth is unset else auth
         redirects = client.follow_redirects if redirects is unset else redirects
         settings = {**client_settings(self._library, client), "follow_redirects": redirects}
-        credentials = auth_credentials(self._library, auth)
+        credentials = [auth_credentials(self._library, auth), jar_cookies(client.cookies.jar)]
         request = client.build_request(method, given.pop("url"), **given)
         # Sent as it was identified: until the load runs, other tasks may change the payload or the client's headers.
         options = {"auth": auth, "follow_redirects": redirects}
@@ -177,7 +177,8 @@ class HttpxFamily:
 
     def _identify_bare(self, method: str, given: dict[str, Any]) -> Identified:
         options = {name: given.pop(name) for name in _BARE_OPTIONS & given.keys()}
-        credentials = auth_credentials(self._library, options.get("auth"))
+        cookies = jar_cookies(self._library.Cookies(given.get("cookies")).jar)
+        credentials = [auth_credentials(self._library, options.get("auth")), cookies]
         proxy, verify = options.get("proxy"), options.get("verify", True)
         if not isinstance(verify, bool | str) or not isinstance(proxy, str | None):
             raise UnidentifiableError("its verify or proxy setting is an object that cannot be compared")
@@ -206,7 +207,7 @@ class HttpxFamily:
         self,
         request: Any,
         settings: dict[str, Any],
-        credentials: Any,
+        credentials: list[Any],
         send: Callable[[], Any] | None,
         revalidate: Callable[[Validators], Callable[[], Any]] | None,
     ) -> Identified:
@@ -223,9 +224,9 @@ class HttpxFamily:
                 "body": request.read(),
                 "settings": settings,
             },
-            credentials=[url, secret_headers, credentials],
+            credentials=[url, secret_headers, *credentials],
             context=request,
-            carries_credentials=bool(secret_headers or credentials) or url_carries_credential(url),
+            carries_credentials=bool(secret_headers) or any(credentials) or url_carries_credential(url),
             send=send,
             revalidate=revalidate if request.method in REVALIDATABLE_METHODS else None,
         )

@@ -34,7 +34,9 @@ class ModelResponse(msgspec.Struct):
 def responses_body(model: str, chat: Chat) -> dict[str, Any]:
     """The body of a request; raises InputError for `stop`, which this API has not."""
     if chat.stop:
-        raise InputError("parameter 'stop' is not taken by api='responses'; leave one of them out")
+        raise InputError(
+            "parameter 'stop' is not taken by the responses API; leave it out, or set the option api = 'chat'"
+        )
     body: dict[str, Any] = {"model": model, "input": chat.messages if chat.prompt is None else chat.prompt}
     if chat.system:
         body["instructions"] = chat.system

@@ -142,6 +142,7 @@ def plan_callable(
         identified = None if adapter is None else _ask(adapter, target, all_args, all_kwargs)
         if identified is None:
             return by_name(target, all_args, all_kwargs, operation), None
+        check_scope(identified, plan.policy)
         plan.label = operation or identified.label
         plan.context = identified.context
         plan.has_owner = plan.has_owner or identified.carries_credentials
@@ -194,6 +195,13 @@ def check_callable(given: object) -> None:
         raise InputError(f"cached_api_call was given a {type(given).__name__} as its first argument; {hint}")
 
 
+def check_name(decorator: str, given: object) -> None:
+    """Refuse what is no name, a function above all; raises InputError."""
+    if not isinstance(given, str):
+        what = "the function itself" if callable(given) else f"a {type(given).__name__}"
+        raise InputError(f"{decorator} was given {what} in the place of a name; write @{decorator}('a name')")
+
+
 def _ask(
     adapter: "Adapter", function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> "Identified | None":
@@ -214,6 +222,12 @@ def asked(
         raise
     except Exception as error:  # the library refuses these arguments: the direct call raises the same
         raise UnidentifiableError(f"its arguments are refused ({type(error).__name__})") from error
+
+
+def check_scope(identified: "Identified", policy: Policy) -> None:
+    """Refuse a call that is for one scope only, where there is none; raises UnidentifiableError naming the remedy."""
+    if identified.needs_scope is not None and policy.scope is None:
+        raise UnidentifiableError(f"{identified.needs_scope}; name whose answers they are with using(scope=...)")
 
 
 def own_key(key: str | Callable[..., object], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:

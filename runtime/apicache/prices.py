@@ -62,25 +62,15 @@ class PriceTable:
         return None if price is None else price.of(tokens)
 
 
-def cost_of(model: str, tokens: Tokens) -> float | None:
-    """US dollars for what a call of a model used, by the table as it is shipped; None when its price is not known."""
-    return _shipped_table().cost_of(model, tokens)
-
-
 def provider_of(model: str) -> str | None:
     """The provider that sells a model; None for one that is not known."""
     name = _longest(model, shipped())
-    return None if name is None else next(seller for seller, prices in _document()[1].items() if name in prices)
+    return None if name is None else next(seller for seller, prices in _document().items() if name in prices)
 
 
 def shipped() -> Mapping[str, Price]:
     """The shipped prices by model."""
-    return {name: price for prices in _document()[1].values() for name, price in prices.items()}
-
-
-def as_of() -> str:
-    """The day of the shipped prices, in ISO form."""
-    return str(_document()[0]["as_of"])
+    return {name: price for prices in _document().values() for name, price in prices.items()}
 
 
 def price_from(model: str, given: Any) -> Price:
@@ -101,12 +91,8 @@ def _longest(model: str, names: Mapping[str, Price]) -> str | None:
 
 
 @functools.cache
-def _document() -> tuple[Mapping[str, Any], Mapping[str, Mapping[str, Price]]]:
+def _document() -> Mapping[str, Mapping[str, Price]]:
+    """By seller and model."""
     document = tomllib.loads(Path(__file__).with_name("prices.toml").read_text(encoding="utf-8"))
     sellers = {name: prices for name, prices in document.items() if isinstance(prices, dict)}
-    return document, {name: msgspec.convert(prices, dict[str, Price]) for name, prices in sellers.items()}
-
-
-@functools.cache
-def _shipped_table() -> PriceTable:
-    return PriceTable()
+    return {name: msgspec.convert(prices, dict[str, Price]) for name, prices in sellers.items()}

@@ -4,12 +4,12 @@ A provider is a module in `apicache.providers`; its file's name is its name. It 
 the request that it describes, sync or async, hands it the response.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Literal, Protocol
+from urllib.parse import urlsplit
 
 import msgspec
 
-from apicache.credentials import storable_url
 from apicache.errors import ApicacheError
 
 ErrorKind = Literal["bad_request", "auth", "not_found", "rate_limit", "overloaded", "unavailable", "timeout", "broken"]
@@ -56,7 +56,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
     def __repr__(self) -> str:
-        return f"<{self.method} {storable_url(self.url)}, {len(self.body)} bytes>"
+        parts = urlsplit(self.url)  # a path may hold a key, too
+        return f"<{self.method} {parts.scheme}://{parts.netloc.rpartition('@')[2]}, {len(self.body)} bytes>"
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,9 +132,17 @@ class Provider(Protocol):
     operations: frozenset[str]
     key_variable: str | None
     """The environment variable with its key; None when it needs none."""
+    batch_size: int
+    """How many texts one request for embeddings may carry, as `texts` in the place of `text`; 1: no batches."""
 
     def model_for(self, operation: str) -> str:
         """The model that is asked when the caller names none."""
+
+    def account(self) -> tuple[Any, Any]:
+        """Where it asks and with which settings, in plain values; and as whom, which is digested.
+
+        Both are part of every key: another server, or another credential, has answers of its own. Raises InputError.
+        """
 
     def request(self, call: ProviderCall) -> Request:
         """The request.
@@ -149,9 +158,3 @@ class Provider(Protocol):
 
     def stream_reader(self, call: ProviderCall) -> StreamReader:
         """What reads the answer to `stream_request`; raises InputError when it cannot stream."""
-
-    def stream_texts(self, call: ProviderCall, events: Iterator[bytes]) -> Iterator[str]:
-        """The pieces of text in the `data` of server-sent events.
-
-        Raises ProviderError for an error event, and when the stream ends before it is complete.
-        """

@@ -62,14 +62,11 @@ def check_operation(provider: str, operation: str, operations: Iterable[str]) ->
         raise InputError(f"provider {provider!r} has no operation {operation!r}; {did_you_mean(operation, operations)}")
 
 
-def chat_of(provider: str, call: ProviderCall, also: Iterable[str] = ()) -> Chat:
-    """The call's parameters; raises InputError naming the one that does not fit.
-
-    `also`: names that the provider adds.
-    """
+def chat_of(provider: str, call: ProviderCall) -> Chat:
+    """The call's parameters; raises InputError naming the one that does not fit."""
     given = _given(call)
     is_analysis = call.operation == "analysis"
-    _check_names(provider, call.operation, given, (ANALYSIS_PARAMETERS if is_analysis else CHAT_PARAMETERS).union(also))
+    _check_names(provider, call.operation, given, ANALYSIS_PARAMETERS if is_analysis else CHAT_PARAMETERS)
     system = _typed(given, "system", str)
     if is_analysis:
         prompt = _analysis_prompt(given)

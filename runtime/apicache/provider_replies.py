@@ -1,11 +1,11 @@
-"""Reading what providers answer: typed JSON, token counts, the texts of a stream."""
+"""Reading what providers answer: typed JSON, token counts, the events of a stream."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
 
-from apicache.provider import ProviderError, Response, StreamReader
+from apicache.provider import ProviderError, Response
 from apicache.provider_errors import broken, parsed, reported_error, status_error
 
 T = TypeVar("T")
@@ -54,14 +54,3 @@ def count_at(document: Mapping[str, Any], name: str) -> int:
     """The count of that name; 0 where there is none."""
     value = document.get(name)
     return int(value) if isinstance(value, int | float) and value > 0 and value < 2**53 else 0
-
-
-def pulled(reader: StreamReader, events: Iterator[bytes]) -> Iterator[str]:
-    """The texts that a reader finds in the data of events; raises ProviderError when they end too early."""
-    for data in events:
-        text = reader.take(data)
-        if text:
-            yield text
-        if reader.ended:
-            break
-    reader.reply()

@@ -1,7 +1,8 @@
 """A provider's streamed answer: its pieces of text as they come, and what they make together."""
 
+import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, Self, TypeGuard
 
 import msgspec
@@ -10,8 +11,8 @@ from apicache.errors import InputError
 from apicache.provider import ProviderError, Reply, Request, Response, StreamReader
 from apicache.senders import Sender, StreamSender
 
-Ended = Callable[[Reply | ProviderError], Any]
-"""Told how a stream that has begun ended; gives the answer that a reply stands for."""
+Ended = Callable[[Reply | ProviderError | None], Any]
+"""Told how a stream that has begun ended, None when it was left before; gives the answer that a reply stands for."""
 
 
 class Pieces:
@@ -30,13 +31,23 @@ class Pieces:
 
     async def begin(self) -> None:
         """Wait for the first piece; raises ProviderError, of which `ended` is not told: nothing has begun."""
-        text = await self._read()
+        with self._beginning():
+            text = await self._read()
         self._ahead.extend([text] if text else ())
 
     def begin_sync(self) -> None:
         """As `begin`, for sync code."""
-        text = self._read_sync()
+        with self._beginning():
+            text = self._read_sync()
         self._ahead.extend([text] if text else ())
+
+    @contextlib.contextmanager
+    def _beginning(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._is_over = True
+            raise
 
     async def _read(self) -> str:
         """The next piece; an empty one for the end."""
@@ -92,14 +103,19 @@ class Pieces:
             raise StopIteration
         return text
 
+    def _leave(self) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self._ended(None)
+
     async def aclose(self) -> None:
         """Read no more."""
-        self._is_over = True
+        self._leave()
         await self._events.aclose()
 
     def close(self) -> None:
         """Read no more."""
-        self._is_over = True
+        self._leave()
         self._events.close()
 
 

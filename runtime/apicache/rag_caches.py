@@ -38,7 +38,9 @@ class UnifiedRAGCache(IRAGCache):
     async def get(self, key: str) -> RAGResult | None:
         """As the interface says."""
         plan, route = self._plan(key, _Given(None))
-        answer = await self._cache._engine.look_up(plan) if route is Route.CACHE else None  # noqa: SLF001 - a part of it
+        if route is not Route.CACHE:
+            return None
+        answer, _ = await self._cache._engine.look_up(plan)  # noqa: SLF001 - a part of it
         return None if answer is None else answer.value
 
     async def set(self, key: str, result: RAGResult) -> None:
@@ -46,7 +48,8 @@ class UnifiedRAGCache(IRAGCache):
         plan, route = self._plan(key, _Given(result))
         if route is not Route.CACHE:
             return
-        if await self._cache._engine.look_up(plan) is not None:  # noqa: SLF001 - as above
+        answer, _ = await self._cache._engine.look_up(plan)  # noqa: SLF001 - as above
+        if answer is not None:
             await self._cache.invalidate(key=(plan.key or b"").hex())
             plan, _ = self._plan(key, _Given(result))
         await self._cache._engine.answer(plan)  # noqa: SLF001 - as above

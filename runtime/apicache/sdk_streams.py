@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from apicache.adapter import Snapshot, Streamed, Upstream
-from apicache.http_streams import byte_streams, decoded_head_of, response_of
+from apicache.http_streams import byte_streams, decoded_head_of, interruption, response_of
 from apicache.httpx_family import library_of
 
 _LAST: Final = 8
@@ -44,6 +44,7 @@ def streamed_call(
         pack=bytes,
         unpack=bytes,
         is_sent_at_once=True,
+        is_async=is_async,
         is_complete=is_complete,
     )
 
@@ -54,6 +55,7 @@ def _upstream(stream: Any, *, is_async: bool) -> Upstream:
         head=decoded_head_of(response),
         chunks=response.aiter_bytes() if is_async else response.iter_bytes(),
         close=stream.close,
+        interrupt=None if is_async else interruption(response),
         snapshot=_UNSAID,
     )
 

@@ -7,7 +7,7 @@ environment, and log URLs, none of which a request that carries a key may meet w
 import asyncio
 import contextlib
 import functools
-import time
+import threading
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable
@@ -66,6 +66,7 @@ class HTTPSender:
         forks.on_fork(self._after_fork)
 
     def _renew(self) -> None:
+        self._lock = threading.Lock()
         self._transport: httpx.HTTPTransport | None = None
         self._loops: weakref.WeakSet[_LoopsOwn] = weakref.WeakSet()
         self._own: Callable[[], _LoopsOwn] = per_event_loop(self._open)
@@ -83,10 +84,7 @@ class HTTPSender:
             transport = self._own().transport()
             async with asyncio.timeout(seconds):
                 response = await transport.handle_async_request(_prepared(httpx, request, seconds))
-                async with contextlib.aclosing(response):
-                    body = _Body(provider)
-                    async for chunk in response.aiter_bytes():
-                        body.add(chunk)
+                body = await _read_async(provider, response)
             return _told(response, body)
         except Exception as error:  # noqa: BLE001 - `_failure` raises again what it does not know
             failure = _failure(httpx, provider, error, seconds)
@@ -96,15 +94,13 @@ class HTTPSender:
         """The response to a request; raises ProviderError."""
         import httpx  # noqa: PLC0415 - as above
 
+        from apicache.sync_deadlines import within  # noqa: PLC0415 - as above
+
         failure: ProviderError | None = None
-        end = time.monotonic() + seconds
         try:
-            response = self._sync_transport(httpx).handle_request(_prepared(httpx, request, seconds))
-            with contextlib.closing(response):
-                body = _Body(provider)
-                for chunk in response.iter_bytes():
-                    body.add(chunk)
-                    _check_end(end)
+            with within(seconds):
+                response = self._sync_transport(httpx).handle_request(_prepared(httpx, request, seconds))
+                body = _read(provider, response)
             return _told(response, body)
         except Exception as error:  # noqa: BLE001 - as above
             failure = _failure(httpx, provider, error, seconds)
@@ -121,10 +117,7 @@ class HTTPSender:
                 response = await transport.handle_async_request(_prepared(httpx, request, seconds))
                 if response.is_success:
                     return AsyncEvents(provider, response, seconds)
-                async with contextlib.aclosing(response):
-                    body = _Body(provider)
-                    async for chunk in response.aiter_bytes():
-                        body.add(chunk)
+                body = await _read_async(provider, response)
             return _told(response, body)
         except Exception as error:  # noqa: BLE001 - as above
             failure = _failure(httpx, provider, error, seconds)
@@ -134,30 +127,34 @@ class HTTPSender:
         """As `stream`, for sync code."""
         import httpx  # noqa: PLC0415 - as above
 
+        from apicache.sync_deadlines import within  # noqa: PLC0415 - as above
+
         failure: ProviderError | None = None
-        end = time.monotonic() + seconds
         try:
-            response = self._sync_transport(httpx).handle_request(_prepared(httpx, request, seconds))
-            if response.is_success:
-                return Events(provider, response, seconds)
-            with contextlib.closing(response):
-                body = _Body(provider)
-                for chunk in response.iter_bytes():
-                    body.add(chunk)
-                    _check_end(end)
+            with within(seconds):
+                response = self._sync_transport(httpx).handle_request(_prepared(httpx, request, seconds))
+                if response.is_success:
+                    return Events(provider, response, seconds)
+                body = _read(provider, response)
             return _told(response, body)
         except Exception as error:  # noqa: BLE001 - as above
             failure = _failure(httpx, provider, error, seconds)
         raise failure
 
     def _sync_transport(self, httpx: Any) -> "httpx.HTTPTransport":
-        if self._transport is None:
-            self._transport = httpx.HTTPTransport(**_options(httpx, self._proxy))
-        return self._transport
+        from apicache.sync_deadlines import DeadlineBackend  # noqa: PLC0415 - as above
+
+        with self._lock:
+            if self._transport is None:
+                self._transport = httpx.HTTPTransport(**_options(httpx, self._proxy))
+                # httpx hands no backend on to its pool, which looks for it whenever it connects.
+                self._transport._pool._network_backend = DeadlineBackend()  # noqa: SLF001
+            return self._transport
 
     def close(self) -> None:
         """Close the connections; those of other event loops are closed there."""
-        transport, self._transport = self._transport, None
+        with self._lock:
+            transport, self._transport = self._transport, None
         if transport is not None:
             transport.close()
         for own in list(self._loops):
@@ -257,7 +254,7 @@ class _Parsed:
         self._length += len(chunk)
         if self._length > BODY_MAX:
             raise _too_long(self._provider)
-        self._waiting += [event.data for event in self._parser.feed(chunk)]
+        self._waiting += self._parser.feed(chunk)
 
     def _failed(self, error: Exception) -> ProviderError:
         import httpx  # noqa: PLC0415 - loaded by now
@@ -306,10 +303,14 @@ class Events(_Parsed):
         return self
 
     def __next__(self) -> bytes:
+        from apicache.sync_deadlines import within  # noqa: PLC0415 - loaded by now
+
         failure: ProviderError | None = None
         try:
             while not self._waiting:
-                self._add(next(self._chunks))
+                with within(self._seconds):
+                    chunk = next(self._chunks)
+                self._add(chunk)
             return self._waiting.popleft()
         except StopIteration:
             raise
@@ -326,10 +327,21 @@ def _too_long(provider: str) -> ProviderError:
     return ProviderError(f"{provider} answered with more than {BODY_MAX // 2**20} MiB", "broken")
 
 
-def _check_end(end: float) -> None:
-    """Each read has its own timeout: many slow ones would have none."""
-    if time.monotonic() > end:
-        raise TimeoutError
+def _read(provider: str, response: "httpx.Response") -> _Body:
+    """The body of a response, which is closed then; raises ProviderError for one that is too long."""
+    with contextlib.closing(response):
+        body = _Body(provider)
+        for chunk in response.iter_bytes():
+            body.add(chunk)
+    return body
+
+
+async def _read_async(provider: str, response: "httpx.Response") -> _Body:
+    async with contextlib.aclosing(response):
+        body = _Body(provider)
+        async for chunk in response.aiter_bytes():
+            body.add(chunk)
+    return body
 
 
 def _options(httpx: Any, proxy: str | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from apicache.credentials import storable_path
 from apicache.errors import InputError, did_you_mean
 from apicache.modes import Switch
 from apicache.policy import OPTIONS, checked, seconds
@@ -33,6 +34,8 @@ _OPTIONAL: Final = _OPTIONAL_DURATIONS | {"mode", "tiers"}
 _MODULE: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _SECRET_NAME: Final = re.compile(r"pass|secret|token|user|credential|(^|_)(key|auth)$|^scope$", re.IGNORECASE)
 _URL: Final = re.compile(r"([a-z][a-z0-9+.-]*://)(?:\S*@)?([^\s?#]*)\S*", re.IGNORECASE)
+_AFTER_URL: Final = "'\".,;:)]}>"
+"""What may follow a URL in a text without being a part of it."""
 
 
 def value_of(path: SettingPath, given: Any, *, is_text: bool) -> Any:
@@ -197,5 +200,11 @@ def shown(name: str, value: Any) -> Any:
 
 
 def without_credentials(text: str) -> str:
-    """A text with every URL in it cut down to scheme, host, port and path."""
-    return _URL.sub(r"\1\2", text)
+    """A text with every URL in it cut down to scheme, host, port and path, the path as `storable_path`."""
+    return _URL.sub(_cut_down, text)
+
+
+def _cut_down(url: re.Match[str]) -> str:
+    place = url[2].rstrip(_AFTER_URL)
+    host, slash, path = place.partition("/")
+    return f"{url[1]}{host}{slash}{storable_path(path)}{url[2][len(place) :]}"

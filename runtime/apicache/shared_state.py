@@ -109,12 +109,15 @@ class SharedState:
         self._path = path
         self._timeout = timeout
         self._lock = threading.Lock()
+        self._next = threading.Lock()
+        """Held by the thread that is to have `_lock` next: who has just released it cannot take it again at once."""
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
         forks.on_fork(self._after_fork)
 
     def _after_fork(self) -> None:
         self._lock = threading.Lock()
+        self._next = threading.Lock()
         abandon(self._connection)
         self._connection = None
 
@@ -187,7 +190,13 @@ class SharedState:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
-        if not self._lock.acquire(timeout=self._timeout):
+        if not self._next.acquire(timeout=self._timeout):
+            raise TimeoutError(f"{self._path} was in use for {self._timeout} s")
+        try:
+            has_it = self._lock.acquire(timeout=self._timeout)
+        finally:
+            self._next.release()
+        if not has_it:
             raise TimeoutError(f"{self._path} was in use for {self._timeout} s")
         try:
             if self._connection is not None and file_identity(self._path) != self._identity:

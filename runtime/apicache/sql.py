@@ -14,23 +14,35 @@ from typing import Any, Final
 import msgspec
 
 from apicache.errors import UnidentifiableError
+from apicache.sql_casts import check_casts
 from apicache.sql_functions import CLOCKS, EFFECTFUL, EFFECTS, PURE, VOLATILE_WORDS, words
 from apicache.sql_tables import tables_in
 from apicache.sql_tokens import Dialect, Token, tokens_of
 
 _TIME_TEXT: Final = re.compile(r"[\d:.+\-\sapm]*\b(?:now|today|tomorrow|yesterday)\b[\d:.+\-\sapm]*", re.IGNORECASE)
-"""What PostgreSQL and SQLite read as a moment that moves."""
+"""What SQLite reads as a moment that moves."""
+_MOMENT: Final = re.compile(r"(?<![a-z])(?:now|today|tomorrow|yesterday)(?![a-z])", re.IGNORECASE)
 _ZONE_TEXT: Final = re.compile(r"\s*(?:localtime|utc|subsec|subsecond)\s*", re.IGNORECASE)
 """What makes SQLite's time functions read the clock, or the machine's time zone."""
-_BEFORE_PAREN: Final = words(
+_RESERVED: Final = words(
     """
-    ALL AND ANY ARRAY AS BETWEEN BY CASE CHAR CROSS CUBE DATE DECIMAL DISTINCT ELSE EXCEPT EXISTS FILTER FROM FULL GROUP
-    GROUPING HAVING IN INNER INTERSECT INTERVAL IS JOIN LATERAL LEFT LIMIT MATERIALIZED NATURAL NOT NUMERIC OFFSET ON
-    ONLY OR ORDER OVER PARTITION RIGHT ROLLUP ROW ROWS SELECT SETS SOME THEN TIME TIMESTAMP UNION USING VALUES VARCHAR
-    WHEN WHERE WITHIN WITH RECURSIVE CAST TRY_CAST ISNULL NOTNULL LIKE ILIKE SIMILAR
+    ALL AND AS BETWEEN CASE CAST DISTINCT ELSE EXCEPT EXISTS FROM GROUP HAVING IN INTERSECT LIMIT NOT ON OR SELECT THEN
+    UNION USING VALUES WHEN WHERE
     """
 )
-"""Words that may stand before `(` without calling anything."""
+_BEFORE_PAREN: Final = {
+    "sqlite": _RESERVED | {"IS", "JOIN"},
+    "postgresql": _RESERVED | words("ANY ARRAY GROUPING LATERAL OFFSET ONLY ROW SOME"),
+    "mysql": _RESERVED | {"INTERVAL", "JOIN", "OVER"},
+}
+"""Words that stand before `(` without calling anything: no function can have such a name without quotes.
+
+From https://sqlite.org/src/file?name=src/parse.y (`%fallback ID`), PostgreSQL's src/include/parser/kwlist.h (reserved
+and column names), https://dev.mysql.com/doc/refman/8.4/en/keywords.html.
+"""
+_QUERY_HEADS: Final = frozenset({"SELECT", "VALUES", "WITH"})
+_AFTER: Final = {"BY": {"GROUP", "ORDER", "PARTITION"}, "OVER": {")"}, "FILTER": {")"}, "SETS": {"GROUPING"}}
+"""Words that functions can have as names, and what stands before them where they are none."""
 _LOCKS: Final = frozenset({"UPDATE", "SHARE", "NO", "KEY"})
 _LABEL_TABLES: Final = 4
 
@@ -52,6 +64,7 @@ class Read(msgspec.Struct, frozen=True, kw_only=True):
     """True when a column of its answer may be named by the query's own spelling (`count( * )`)."""
     has_clock: bool
     """True when a text parameter may make it read the clock."""
+    dialect: Dialect
 
     @property
     def label(self) -> str:
@@ -73,7 +86,11 @@ def read_of(sql: str, dialect: Dialect) -> Read:
     while tokens and tokens[-1].text == ";":
         tokens.pop()
     _check_statement(tokens)
-    calls = _check_calls(tokens)
+    if dialect == "sqlite" and any((token.name or token.content).lower().startswith("pragma_") for token in tokens):
+        raise UnidentifiableError("it reads a setting of its connection (pragma_...)")
+    calls = _check_calls(tokens, dialect)
+    if dialect == "postgresql":
+        check_casts(tokens)
     _check_literals(tokens, calls, dialect)
     if dialect == "mysql" and any("@" in token.text for token in tokens if token.kind in {"parameter", "operator"}):
         raise UnidentifiableError("it reads a variable of its session (@...)")
@@ -84,21 +101,29 @@ def read_of(sql: str, dialect: Dialect) -> Read:
         calls=frozenset(calls | operators),
         is_spelled=dialect != "postgresql" and _is_spelled(tokens),
         has_clock=not calls.isdisjoint(CLOCKS),
+        dialect=dialect,
     )
 
 
 def check_parameters(read: Read, values: Iterable[Any]) -> None:
     """Refuse texts that the query may read as the current time; raises UnidentifiableError."""
     for value in values:
-        if isinstance(value, str) and (_TIME_TEXT.fullmatch(value) or (read.has_clock and _ZONE_TEXT.fullmatch(value))):
+        if not isinstance(value, str):
+            continue
+        if _is_moment(value, read.dialect) or (read.has_clock and _ZONE_TEXT.fullmatch(value)):
             raise UnidentifiableError("it is given a text that may be read as the current time")
+
+
+def _is_moment(text: str, dialect: Dialect) -> bool:
+    """Whether a text may be read as a moment that moves; PostgreSQL also finds one in a range or an array."""
+    return bool(_MOMENT.search(text) if dialect == "postgresql" else _TIME_TEXT.fullmatch(text))
 
 
 def _check_statement(tokens: Sequence[Token]) -> None:
     if not tokens:
         raise UnidentifiableError("its SQL is empty")
     first = next((token for token in tokens if token.text != "("), tokens[0])
-    if first.word not in {"SELECT", "VALUES", "WITH"}:
+    if first.word not in _QUERY_HEADS:
         raise NotAReadError(f"its SQL begins with {first.text!r}: only SELECT, VALUES and WITH ... SELECT are kept")
     if any(token.text == ";" for token in tokens):
         raise NotAReadError("its SQL has several statements")
@@ -128,13 +153,15 @@ def _check_word(word: str, tokens: Sequence[Token], position: int) -> None:
         raise UnidentifiableError(f"it answers otherwise each time, or by who asks ({word})")
 
 
-def _check_calls(tokens: Sequence[Token]) -> set[str]:
+def _check_calls(tokens: Sequence[Token], dialect: Dialect) -> set[str]:
     """The functions called; raises UnidentifiableError for one that is not known to be pure."""
     called = set()
     for position, token in enumerate(tokens[:-1]):
-        if tokens[position + 1].text != "(" or token.kind not in {"word", "name"}:
+        if tokens[position + 1].text != "(" or token.kind not in {"word", "name", "parameter"}:
             continue
-        if _is_no_call(tokens, position):
+        if token.kind == "parameter":
+            raise UnidentifiableError(f"it has {token.text} before a parenthesis, where it may be a call")
+        if _is_no_call(tokens, position, dialect):
             continue
         name = token.name.lower()
         if EFFECTFUL.fullmatch(name):
@@ -151,11 +178,11 @@ def _check_calls(tokens: Sequence[Token]) -> set[str]:
     return called
 
 
-def _is_no_call(tokens: Sequence[Token], position: int) -> bool:
+def _is_no_call(tokens: Sequence[Token], position: int, dialect: Dialect) -> bool:
     """Whether the name before a `(` is a keyword, a type, an alias with column names, or a common table expression."""
     token, before = tokens[position], tokens[position - 1] if position else None
     is_named = before is not None and before.text == "."
-    if token.word in _BEFORE_PAREN and not is_named and token.name not in PURE:
+    if token.word and not is_named and token.name not in PURE and _is_keyword(tokens, position, dialect):
         return True
     if before is not None and (before.word == "AS" or before.text == "::"):
         return True
@@ -164,8 +191,24 @@ def _is_no_call(tokens: Sequence[Token], position: int) -> bool:
         rest = [each for each in tokens[after + 1 : after + 5] if each.word not in {"NOT", "MATERIALIZED"}]
         heads = before is not None and (before.word in {"WITH", "RECURSIVE"} or before.text == ",")
         # `FROM t, f(x) AS (a int)` calls f: there, no query stands in the parentheses.
-        return heads and [each.text for each in rest[:1]] == ["("] and rest[1].word in {"SELECT", "VALUES", "WITH"}
+        return heads and [each.text for each in rest[:1]] == ["("] and rest[1].word in _QUERY_HEADS
     return False
+
+
+def _is_keyword(tokens: Sequence[Token], position: int, dialect: Dialect) -> bool:
+    """Whether a word before a `(` can be nothing but a keyword there."""
+    word = tokens[position].word
+    if word in _BEFORE_PAREN[dialect]:
+        return True
+    before = [token.word or token.text for token in tokens[max(position - 2, 0) : position]]
+    inside = tokens[position + 2].word if position + 2 < len(tokens) else ""
+    if word in {"CUBE", "ROLLUP"}:  # elsewhere the functions of an extension
+        return dialect == "postgresql" and before == ["GROUP", "BY"]
+    if word == "MATERIALIZED":
+        return before == ["AS", "NOT"]
+    if word == "JOIN":
+        return inside in _QUERY_HEADS
+    return before[-1:] != [] and before[-1] in _AFTER.get(word, ()) and (word != "FILTER" or inside == "WHERE")
 
 
 def _after_parens(tokens: Sequence[Token], opening: int) -> int:
@@ -195,7 +238,7 @@ def _check_literals(tokens: Iterable[Token], calls: set[str], dialect: Dialect) 
         content = token.content
         if token.text[0] == '"' and dialect != "postgresql":  # a text where no column has that name
             content = token.name
-        if _TIME_TEXT.fullmatch(content) or (has_clock and _ZONE_TEXT.fullmatch(content)):
+        if _is_moment(content, dialect) or (has_clock and _ZONE_TEXT.fullmatch(content)):
             raise UnidentifiableError(f"it may read the clock, or the machine's time zone ({token.text})")
 
 

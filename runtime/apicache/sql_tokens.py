@@ -2,19 +2,19 @@
 
 What the dialects quote differently is told apart by the dialect: nested comments, dollar quotes and `E''` are
 PostgreSQL's, `[name]` is SQLite's, backslash escapes and `#` comments MySQL's. Text that a server's settings may read
-in another way (a backslash in MySQL's quotes) is refused.
+in another way (a backslash in MySQL's quotes), or that escapes may hide (`E''`, `U&''`), is refused.
 """
 
 import re
 from collections.abc import Iterator
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 import msgspec
 
 from apicache.errors import UnidentifiableError
+from apicache.sql_functions import VOLATILE_WORDS
 
 Dialect = Literal["sqlite", "postgresql", "mysql"]
-DIALECTS: Final = frozenset(get_args(Dialect))
 
 _SPACE: Final = re.compile(r"[ \t\n\r\f]+")
 _WORD: Final = re.compile(r"[^\W\d][\w$]*")
@@ -22,15 +22,22 @@ _NUMBER: Final = re.compile(
     r"0[xX][0-9A-Fa-f_]+|0[oO][0-7_]+|0[bB][01_]+|(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][+-]?\d+)?"
 )
 _DOLLAR: Final = re.compile(r"\$(?:[^\W\d]\w*)?\$")
-_PARAMETER: Final = re.compile(r"\?\d*|\$\d+|(?<![:\w]):[A-Za-z_]\w*|@[A-Za-z_]\w*|\$[A-Za-z_]\w*|%\([^)]*\)s|%s")
+_PARAMETER: Final = {
+    "sqlite": re.compile(r"\?\d*|(?<![:\w]):[A-Za-z_]\w*|@[A-Za-z_]\w*|\$\w+"),
+    "postgresql": re.compile(r"\$\d+|(?<![:\w]):[A-Za-z_]\w*|%\(\w+\)s(?!\w)|%s(?!\w)"),
+    "mysql": re.compile(r"\?|(?<![:\w]):[A-Za-z_]\w*|@[A-Za-z_]\w*|%\(\w+\)s(?!\w)|%s(?!\w)"),
+}
+"""Which of `%s`, `%(a)s` and `:a` a driver knows is not told: one that knows none reads a column there, no more."""
 _OPERATOR: Final = {
     "sqlite": frozenset("+-*/<>=~!%&|"),
     "postgresql": frozenset("+-*/<>=~!@#%^&|?:`"),
     "mysql": frozenset("+-*/<>=~!%^&|:"),
 }
-_PREFIXES: Final = {"e", "b", "x", "n", "u&"}
+_PREFIXES: Final = {"e", "b", "x", "n"}
 """Words that belong to the text that follows them at once: `E'..'`, `x'00'`."""
 _LINE_END: Final = re.compile(r"[\n\r]")
+_COMMENT_MARK: Final = {"postgresql": re.compile(r"/\*|\*/")}
+_COMMENT_END: Final = re.compile(r"\*/")
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -111,11 +118,10 @@ def _end_of_comment(sql: str, position: int, dialect: Dialect) -> int:
     depth = 1
     position += 2
     while depth:
-        end = sql.find("*/", position)
-        if end < 0:
+        mark = _COMMENT_MARK.get(dialect, _COMMENT_END).search(sql, position)
+        if mark is None:
             raise UnidentifiableError("its SQL has a comment without an end")
-        nested = sql.find("/*", position, end) if dialect == "postgresql" else -1
-        depth, position = (depth + 1, nested + 2) if nested >= 0 else (depth - 1, end + 2)
+        depth, position = depth + (1 if mark.group() == "/*" else -1), mark.end()
     return position
 
 
@@ -138,8 +144,10 @@ def _plain_token(sql: str, position: int, dialect: Dialect) -> Token:
         return Token("number", number.group())
     if sql[position] in "()[]{},;.":
         return Token("mark", sql[position])
-    parameter = _PARAMETER.match(sql, position)
-    if parameter is not None and not (dialect == "postgresql" and sql[position] == "?"):  # an operator of jsonb
+    parameter = _PARAMETER[dialect].match(sql, position)
+    if parameter is not None:
+        if dialect != "sqlite" and parameter.group().strip(":%()s").upper() in VOLATILE_WORDS:
+            raise UnidentifiableError(f"its SQL has {parameter.group()}, which not every driver takes as a parameter")
         return Token("parameter", parameter.group())
     return Token("operator", _operator(sql, position, dialect))
 
@@ -154,12 +162,10 @@ def _delimited(sql: str, position: int, opening: str, closing: str) -> str:
 def _word(sql: str, word: "re.Match[str]", dialect: Dialect) -> Token:
     end = word.end()
     prefixed = word.group().lower()
-    if prefixed == "u" and sql.startswith("&'", end):
-        prefixed, end = "u&", end + 1
     if prefixed in _PREFIXES and sql.startswith("'", end):
         return Token("text", _quoted(sql, word.start(), end, dialect))
-    if sql.startswith('&"', word.end()) and prefixed == "u":
-        raise UnidentifiableError("its SQL has a name with Unicode escapes")
+    if prefixed == "u" and sql.startswith(("&'", '&"'), end):
+        raise UnidentifiableError("its SQL has a text or name with Unicode escapes")
     return Token("word", word.group())
 
 
@@ -173,8 +179,8 @@ def _quoted(sql: str, start: int, opening: int, dialect: Dialect) -> str:
         if character == "\\" and dialect == "mysql":
             raise UnidentifiableError("its SQL has a backslash in quotes, which MySQL's settings may read differently")
         if character == "\\" and escapes:
-            position += 2
-        elif character != quote:
+            raise UnidentifiableError("its SQL has a text with escapes (E'...'), which may spell a moment that moves")
+        if character != quote:
             position += 1
         elif sql.startswith(quote, position + 1):
             position += 2

@@ -18,11 +18,22 @@ from apicache.db_api import file_of
 from apicache.errors import UnidentifiableError
 from apicache.sql import Read
 
+IN_MEMORY: Final = "its database is in memory, or temporary: no other connection has it"
+"""Why a connection whose settings have no `file` needs a scope."""
 OWN_CONVERTER: Final = "APICACHE-VALUE"
 """The name under which `adapters.sqlite3` converts what it replays."""
 _FACTS_MAX: Final = 256
 _PROBES: Final = {"TIMESTAMP": "2000-01-01 00:00:00", "DATE": "2000-01-01"}
 _GENERATED: Final = re.compile(r"\bas\s*\(", re.IGNORECASE)
+_ROW_PRAGMAS: Final = ("short_column_names", "full_column_names", "reverse_unordered_selects")
+"""Settings of a connection that name columns, or order rows that no ORDER BY does."""
+_ROW_USUAL: Final = [1, 0, 0]
+_COLLATED: Final = (
+    "SELECT 'a' = 'A' COLLATE NOCASE, '_' < 'a' COLLATE NOCASE, 'é' = 'É' COLLATE NOCASE,"
+    " 'a' = 'a ' COLLATE RTRIM, 'a' = 'A' COLLATE RTRIM, 'a' = 'A' COLLATE BINARY"
+)
+"""What tells the built-in collations, which nothing lists as replaced, from most others."""
+_COLLATED_USUAL: Final = (1, 1, 0, 1, 0, 0)
 _CONVERTERS: Final[Mapping[str, Any]] = getattr(sqlite3, "converters", types.MappingProxyType({}))
 
 
@@ -41,7 +52,7 @@ _facts: dict[Any, _Facts] = {}
 def settings_of(connection: sqlite3.Connection, read: Read, allowed: frozenset[str] = frozenset()) -> dict[str, Any]:
     """The database and the settings that change answers; `allowed` are functions known to be the same everywhere.
 
-    Raises UnidentifiableError where they cannot be read, in a transaction, and for a database in memory.
+    `file` is None for a database in memory. Raises UnidentifiableError where they cannot be read, and in a transaction.
     """
     if connection.in_transaction:
         raise UnidentifiableError("its connection is in a transaction, which may have written what it reads")
@@ -62,30 +73,39 @@ def _settings(cursor: sqlite3.Cursor, text: Any, read: Read, allowed: frozenset[
     if cursor.fetchone()[0]:
         raise UnidentifiableError("its connection has temporary tables, views or triggers")
     cursor.execute("PRAGMA schema_version")
-    key = (*file, cursor.fetchone()[0], frozenset(_CONVERTERS))
-    facts = _facts.get(key)
-    if facts is None:
-        if len(_facts) >= _FACTS_MAX:
-            _facts.clear()
-        facts = _facts[key] = _read_facts(cursor)
+    version = cursor.fetchone()[0]
+    facts = _read_facts(cursor) if file is None else _facts_of(cursor, (*file, version, frozenset(_CONVERTERS)))
     _check_functions(cursor, read, facts, allowed)
     declared = _converts_declared(cursor, facts)
     return {
         "file": file,
         "text": text.__name__,
-        "converts": [by_column, declared],
+        "rows": [cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in _ROW_PRAGMAS],
+        "converts": [by_column, bool(declared)],
         "converters": _converters() if by_column or declared else None,
     }
 
 
-def _file(cursor: sqlite3.Cursor) -> list[Any]:
+def plain_settings(file: list[Any] | None) -> dict[str, Any]:
+    """What `settings_of` gives for a connection that was opened without options, and not changed."""
+    return {"file": file, "text": "str", "rows": _ROW_USUAL, "converts": [False, False], "converters": None}
+
+
+def _facts_of(cursor: sqlite3.Cursor, key: Any) -> _Facts:
+    facts = _facts.get(key)
+    if facts is None:
+        if len(_facts) >= _FACTS_MAX:
+            _facts.clear()
+        facts = _facts[key] = _read_facts(cursor)
+    return facts
+
+
+def _file(cursor: sqlite3.Cursor) -> list[Any] | None:
     found = [(_text(name), _text(file)) for _, name, file in cursor.execute("PRAGMA database_list")]
     databases = {name: file for name, file in found if name != "temp"}
     if databases.keys() != {"main"}:
         raise UnidentifiableError("its connection has other databases attached")
-    if not databases["main"]:
-        raise UnidentifiableError("its database is in memory, or temporary: no other connection has it")
-    return file_of(databases["main"])
+    return file_of(databases["main"]) if databases["main"] else None
 
 
 def _text(value: Any) -> str:
@@ -111,6 +131,8 @@ def _check_functions(cursor: sqlite3.Cursor, read: Read, facts: _Facts, allowed:
     cursor.execute("PRAGMA collation_list")
     if {_text(row[1]) for row in cursor.fetchall()} - _usual()[1]:
         raise UnidentifiableError("its connection has collations of its own")
+    if cursor.execute(_COLLATED).fetchone() != _COLLATED_USUAL:
+        raise UnidentifiableError("its connection has a collation of its own in place of a built-in one")
     if not read.calls and not facts.has_code:
         return  # the list takes 0.3 ms
     own = _function_names(cursor) - _usual()[0] - allowed

@@ -76,6 +76,12 @@ class Standing:
         elif error.kind not in WORTH_A_RETRY:
             self.breaker.succeeded()
 
+    def abandoned(self) -> None:
+        """Nobody waited for the end of an answer that had begun."""
+        self.breaker.succeeded()
+        with self._lock:
+            self._errors["abandoned"] += 1
+
     def not_asked(self) -> None:
         """Count an attempt that was not made."""
         with self._lock:

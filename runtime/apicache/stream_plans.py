@@ -9,7 +9,7 @@ from apicache import adapters
 from apicache.adapter import Identified
 from apicache.errors import UnidentifiableError
 from apicache.operations import Operation
-from apicache.planning import Plan, asked, by_name, own_key, plan_operation, readable_name, without_partial
+from apicache.planning import Plan, asked, by_name, check_scope, own_key, plan_operation, readable_name, without_partial
 from apicache.policy import Policy
 from apicache.streamed_values import streamed_values
 
@@ -27,11 +27,11 @@ def plan_stream(
 
     def parts(plan: Plan) -> tuple[Any, Any]:
         if is_generator(target):
-            plan.streamed = streamed_values(load)
             if plan.policy.key is not None:
                 return own_key(plan.policy.key, all_args, all_kwargs), None
             return by_name(target, all_args, all_kwargs, operation), None
         identified = _identified(target, all_args, all_kwargs)
+        check_scope(identified, plan.policy)
         plan.label, plan.streamed = operation or identified.label, identified.streamed
         plan.context = identified.context
         plan.has_owner = plan.has_owner or identified.carries_credentials
@@ -39,6 +39,8 @@ def plan_stream(
 
     plan = Plan(operation or readable_name(target), policy, load, parts)
     plan.parameters = kwargs
+    if is_generator(target):
+        plan.streamed = streamed_values(load, is_async=inspect.isasyncgenfunction(target))
     return plan
 
 
@@ -47,7 +49,7 @@ def plan_stream_operation(
 ) -> Plan:
     """The plan of a call of an operation that is a generator."""
     plan = plan_operation(operation, given, full, policy)
-    plan.streamed = streamed_values(plan.load)
+    plan.streamed = streamed_values(plan.load, is_async=operation.is_async)
     return plan
 
 

@@ -10,14 +10,14 @@ from apicache.tagged import decode, encode
 _PLAIN: Final = Snapshot(data=None, refusal=None, lifetime=None)
 
 
-def streamed_values(make: Callable[[], Any]) -> Streamed:
+def streamed_values(make: Callable[[], Any], *, is_async: bool) -> Streamed:
     """How the generator that `make` begins, async or not, is received and replayed: its consumers iterate."""
 
     def begin() -> Upstream:
         values = make()
         return Upstream(head=None, chunks=values, close=_close_of(values), snapshot=_PLAIN)
 
-    return Streamed(open=begin, give=_chunks, pack=encode, unpack=decode)
+    return Streamed(open=begin, give=_chunks, pack=encode, unpack=decode, is_async=is_async)
 
 
 def _close_of(values: Any) -> Callable[[], Any]:

@@ -2,171 +2,30 @@
 
 import asyncio
 import contextlib
-import contextvars
+import functools
 import threading
-import time
 from collections.abc import AsyncIterator, Generator, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from apicache.adapter import Streamed, Upstream
-from apicache.core import Route, Start, awaited
-from apicache.errors import UnencodableError
-from apicache.live import LiveStream, LiveTable, StreamEndedEarlyError
+from apicache import flights
+from apicache.adapter import Streamed
+from apicache.core import Judged, Route, Start, awaited
+from apicache.entry import Verdict
+from apicache.errors import InputError
+from apicache.live import STOPPED, LiveStream, LiveTable, Place, PumpLostError, StreamEndedEarlyError
 from apicache.planning import Plan
 from apicache.storing import outcome_of_snapshot
+from apicache.stream_chunks import Consumer, Recording, Replay, end_broken, failure_of, is_cut, recording_of, stop_pump
 
 if TYPE_CHECKING:
     from apicache.engine import Engine
 
-_STOPPED: Final = "everybody who received the stream has left"
+_END: Final = object()
+_ITSELF: Final = "waiting for the stream of it that is under way could never end"
 
 
-class Recording:
-    """The chunks of a stream as they came, and the seconds before each."""
-
-    def __init__(self, streamed: Streamed, upstream: Upstream) -> None:
-        self._pack, self._is_complete = streamed.pack, streamed.is_complete
-        self.head, self.snapshot = upstream.head, upstream.snapshot
-        self.refusal: str | None = None
-        self.is_settled = False
-        self._chunks: list[bytes] = []
-        self._delays: list[float] = []
-        self._last = time.monotonic()
-
-    def take(self, chunk: Any) -> Any:
-        """The chunk in the form that its consumers share: packed, or itself where it cannot be."""
-        now = time.monotonic()
-        self._delays.append(round(now - self._last, 4))
-        self._last = now
-        try:
-            packed = self._pack(chunk)
-        except UnencodableError as error:
-            self.refusal = f"a stream of {error}"
-            return _Unpackable(chunk)
-        self._chunks.append(packed)
-        return packed
-
-    def is_whole(self, *, has_ended: bool) -> bool:
-        """Whether all of it has come; `has_ended` when the upstream gives no more."""
-        return has_ended if self._is_complete is None else self._is_complete(self._chunks)
-
-    def data(self) -> dict[str, Any]:
-        """What is stored."""
-        return {"head": self.head, "chunks": self._chunks, "delays": self._delays}
-
-
-class _Unpackable:
-    """A chunk that has no stored form: all consumers are given the one object."""
-
-    def __init__(self, chunk: Any) -> None:
-        self.chunk = chunk
-
-
-def _unpacked(streamed: Streamed, chunk: Any) -> Any:
-    return chunk.chunk if isinstance(chunk, _Unpackable) else streamed.unpack(chunk)
-
-
-class Consumer:
-    """One consumer's way through a live stream; iterable, async or not, once."""
-
-    def __init__(self, live: LiveStream, streamed: Streamed) -> None:
-        self._live, self._streamed = live, streamed
-        self._position = 0
-        self._has_left = False
-
-    def head(self) -> Any:
-        """What comes before the chunks; blocks, raises the error of a call that failed."""
-        self._live.wait(-1)
-        return self._head()
-
-    async def head_async(self) -> Any:
-        """As `head`, in an event loop."""
-        await self._live.wait_async(-1)
-        return self._head()
-
-    def _head(self) -> Any:
-        try:
-            return self._live.take(-1)
-        except StopIteration:  # it ended without a head: stopped while it began
-            raise StreamEndedEarlyError(_STOPPED) from None
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        self._live.wait(self._position)
-        return self._next()
-
-    def __aiter__(self) -> AsyncIterator[Any]:
-        return self
-
-    async def __anext__(self) -> Any:
-        await self._live.wait_async(self._position)
-        try:
-            return self._next()
-        except StopIteration:
-            raise StopAsyncIteration from None
-
-    def _next(self) -> Any:
-        try:
-            chunk = self._live.take(self._position)
-        except BaseException:  # the end, or the stream's error: in both cases nothing more is wanted
-            self.close()
-            raise
-        self._position += 1
-        return _unpacked(self._streamed, chunk)
-
-    def close(self) -> None:
-        """Want no more; the last one to close a stream stops it."""
-        if not self._has_left:
-            self._has_left = True
-            self._live.leave()
-
-    async def aclose(self) -> None:
-        """As `close`."""
-        self.close()
-
-    def __del__(self) -> None:
-        with contextlib.suppress(Exception):  # amid the interpreter's end
-            self.close()
-
-
-class Replay:
-    """A stored stream's chunks, at once or at a share of their first pace; iterable, async or not, once."""
-
-    def __init__(self, data: dict[str, Any], streamed: Streamed, pace: float) -> None:
-        """`pace` is how many times as fast as at first; 0 is at once."""
-        waits = [delay / pace if pace else 0.0 for delay in data["delays"]]
-        self._left = iter(list(zip(data["chunks"], waits, strict=True)))
-        self._unpack = streamed.unpack
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        chunk, delay = next(self._left)
-        if delay:
-            time.sleep(delay)
-        return self._unpack(chunk)
-
-    def __aiter__(self) -> AsyncIterator[Any]:
-        return self
-
-    async def __anext__(self) -> Any:
-        try:
-            chunk, delay = next(self._left)
-        except StopIteration:
-            raise StopAsyncIteration from None
-        await asyncio.sleep(delay)  # even for 0: a reader of many chunks does not keep the loop from others
-        return self._unpack(chunk)
-
-    def close(self) -> None:
-        """Want no more."""
-        self._left = iter(())
-
-    async def aclose(self) -> None:
-        """As `close`."""
-        self.close()
+class _LostError(Exception):
+    """A stream has gone before anything came of it: it is begun anew."""
 
 
 class Streams:
@@ -178,7 +37,7 @@ class Streams:
         self._pumps: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
-        """Those that have not ended."""
+        """Those that have not ended, and may yet be stored."""
         return len(self._live)
 
     async def open(self, plan: Plan) -> Any:
@@ -186,6 +45,8 @@ class Streams:
         while True:
             try:
                 return await self._open(plan)
+            except _LostError:
+                continue
             except Exception as error:
                 if plan.instead is None:
                     raise
@@ -193,47 +54,121 @@ class Streams:
 
     async def _open(self, plan: Plan) -> Any:
         route, streamed = self._engine.route(plan), plan.streamed
+        check_kind(plan, is_async=True)
         if route is not Route.CACHE or streamed is None:
             self._note_aside(plan, route)
             return await awaited(plan.load())
-        stored = await self._engine.look_up(plan)
+        stored, judged = await self._engine.look_up(plan)
         if stored is not None:
-            data = stored.value
-            return await awaited(streamed.give(data["head"], Replay(data, streamed, plan.policy.pace)))
-        loop = asyncio.get_running_loop()
-        live, leads = self._live.join(plan.key or b"", loop)
-        consumer = Consumer(live, streamed)
-        if leads:
-            pump = loop.create_task(self._pump(live, plan, streamed))
-            self._pumps.add(pump)
-            pump.add_done_callback(self._pumps.discard)
-            live.stop = lambda: loop.call_soon_threadsafe(pump.cancel)
-        else:
-            self._engine.count_coalesced(plan, _fixed_cost(plan))
+            return await self._replayed(plan, streamed, stored.value)
+        place, leads = self._join(plan, asyncio.get_running_loop())
+        if place is None:
+            self._engine.count(plan, "bypassed", "bypassed", _ITSELF)
+            return await awaited(plan.load())
+        consumer = Consumer(place, streamed)
+        self._begin(place, plan, streamed) if leads else self._follow(plan)
         try:
-            return await awaited(streamed.give(await consumer.head_async(), consumer))
+            try:
+                head, stale = await consumer.head_async(), None
+                if place.stream.failure is not None:
+                    stale = self._stale_for(plan, judged, place.stream.failure)
+                elif self._may_fall_back(plan, judged) or (place.is_foreign and head is None):
+                    await consumer.first_async()
+            except Exception as error:  # noqa: BLE001 - raised there, where nothing may be served
+                stale = self._stale_after(plan, judged, place, error)
+            if stale is not None:
+                consumer.close()
+                return await self._replayed(plan, streamed, stale)
+            return await awaited(streamed.give(head, consumer))
         except BaseException:
             consumer.close()
             raise
+
+    def _join(self, plan: Plan, loop: asyncio.AbstractEventLoop | None) -> tuple[Place | None, bool]:
+        concerned = functools.partial(self._is_concerned, plan)
+        return self._live.join(plan.key or b"", loop, self._engine.start(), concerned)
+
+    def _is_concerned(self, plan: Plan, start: Start) -> bool:
+        """Whether an invalidation has come since the begin of the plan's stream."""
+        markers, tags = self._engine.tiers.markers, plan.policy.tags
+        if callable(tags):  # what it gives is known at the stream's end
+            return start.created <= markers.latest
+        return start.created <= max(markers.concerning(plan.label, tags, plan.key or b""))
+
+    async def _replayed(self, plan: Plan, streamed: Streamed, data: dict[str, Any]) -> Any:
+        return await awaited(streamed.give(data["head"], Replay(data, streamed, plan.policy.pace)))
+
+    def _begin(self, place: Place, plan: Plan, streamed: Streamed) -> None:
+        live, loop = place.stream, asyncio.get_running_loop()
+        pump = loop.create_task(self._pump(live, plan, streamed), context=flights.inside(live.flight))
+        self._pumps.add(pump)
+
+        def stop() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has been closed, and the pump with it
+                loop.call_soon_threadsafe(pump.cancel)
+
+        def ended(pump: "asyncio.Task[None]") -> None:
+            self._pumps.discard(pump)
+            if not pump.cancelled():
+                pump.exception()  # its consumers raise
+            live.end_cancelled()  # of a task that was cancelled before its first step
+            self._live.forget(live)
+
+        live.stop = stop
+        pump.add_done_callback(ended)
+
+    def _follow(self, plan: Plan) -> None:
+        self._engine.count_coalesced(plan, _fixed_cost(plan))
 
     def _note_aside(self, plan: Plan, route: Route) -> None:
         if route is Route.OBSERVE:
             self._engine.observe(plan)
 
+    def _may_fall_back(self, plan: Plan, judged: Judged | None) -> bool:
+        return judged is not None and self._engine.is_servable_after_error(plan, judged)
+
+    def _stale(self, plan: Plan, judged: Judged | None) -> Any:
+        """What is stored, for a stream that failed before its first chunk; None where it may not be served."""
+        if judged is None or not self._may_fall_back(plan, judged):
+            return None
+        outcome = self._engine.serve(plan, judged._replace(verdict=Verdict.STALE), "loading failed")
+        return None if outcome is None else outcome.value
+
+    def _stale_after(self, plan: Plan, judged: Judged | None, place: Place, error: Exception) -> Any:
+        """As `_stale`, or raises the error; raises _LostError for a stream of which another event loop's end is all."""
+        if place.is_foreign and isinstance(error, PumpLostError):
+            raise _LostError from error
+        stale = self._stale(plan, judged)
+        if stale is None:
+            raise error
+        return stale
+
+    def _stale_for(self, plan: Plan, judged: Judged | None, failure: str) -> Any:
+        """As `_stale`, for an upstream that answers that it failed."""
+        stale = self._stale(plan, judged)
+        if stale is not None:
+            self._engine.count(plan, "load_errors", "load_error", failure)
+        return stale
+
     async def _pump(self, live: LiveStream, plan: Plan, streamed: Streamed) -> None:
-        start, upstream, recording = self._engine.start(), None, None
+        start, upstream, recording = live.start or self._engine.start(), None, None
         try:
             upstream = await awaited(streamed.open())
-            recording = _recording(plan, streamed, upstream)
-            live.begin(upstream.head)
+            recording = recording_of(plan, streamed, upstream)
+            live.begin(upstream.head, failure_of(upstream))
             async for chunk in upstream.chunks:
                 self._pass_on(live, plan, recording, chunk, start)
+                if not live.has_room():
+                    await live.wait_for_room_async()
             self._settle(plan, recording, start, has_ended=True)
         except asyncio.CancelledError:
-            live.end(StreamEndedEarlyError(_STOPPED))
+            live.end_cancelled()
             raise
         except Exception as error:  # noqa: BLE001 - every consumer raises it
             self._failed(live, plan, recording, error)
+        except BaseException as error:
+            end_broken(live, recording, error)
+            raise
         finally:
             live.end()
             self._live.forget(live)
@@ -248,6 +183,8 @@ class Streams:
                 plan.load, plan.is_async = plan.load_sync, False
             try:
                 return self._open_sync(plan)
+            except _LostError:
+                continue
             except Exception as error:
                 if plan.instead is None:
                     raise
@@ -255,50 +192,82 @@ class Streams:
 
     def _open_sync(self, plan: Plan) -> Any:
         route, streamed = self._engine.route(plan), plan.streamed
+        check_kind(plan, is_async=False)
         if route is not Route.CACHE or streamed is None:
             self._note_aside(plan, route)
             return plan.load()
-        stored = self._engine.look_up_sync(plan)
+        stored, judged = self._engine.look_up_sync(plan)
         if stored is not None:
-            data = stored.value
-            return streamed.give(data["head"], Replay(data, streamed, plan.policy.pace))
-        live, leads = self._live.join(plan.key or b"", None)
-        consumer = Consumer(live, streamed)
-        if leads:
-            stopped = threading.Event()
-            live.stop = stopped.set
-            run, pump = contextvars.copy_context().run, self._pump_sync
-            threading.Thread(
-                target=run, args=(pump, live, plan, streamed, stopped), name="apicache-stream", daemon=True
-            ).start()
-        else:
-            self._engine.count_coalesced(plan, _fixed_cost(plan))
+            return self._replayed_sync(plan, streamed, stored.value)
+        place, leads = self._join(plan, None)
+        if place is None:
+            self._engine.count(plan, "bypassed", "bypassed", _ITSELF)
+            return plan.load()
+        consumer = Consumer(place, streamed)
+        self._begin_sync(place, plan, streamed) if leads else self._follow(plan)
         try:
-            return streamed.give(consumer.head(), consumer)
+            try:
+                head, stale = consumer.head(), None
+                if place.stream.failure is not None:
+                    stale = self._stale_for(plan, judged, place.stream.failure)
+                elif self._may_fall_back(plan, judged) or (place.is_foreign and head is None):
+                    consumer.first()
+            except Exception as error:  # noqa: BLE001 - raised there, where nothing may be served
+                stale = self._stale_after(plan, judged, place, error)
+            if stale is not None:
+                consumer.close()
+                return self._replayed_sync(plan, streamed, stale)
+            return streamed.give(head, consumer)
         except BaseException:
             consumer.close()
             raise
 
+    def _replayed_sync(self, plan: Plan, streamed: Streamed, data: dict[str, Any]) -> Any:
+        return streamed.give(data["head"], Replay(data, streamed, plan.policy.pace))
+
+    def _begin_sync(self, place: Place, plan: Plan, streamed: Streamed) -> None:
+        live, stopped = place.stream, threading.Event()
+        live.stop = stopped.set
+        run, pump = flights.inside(live.flight).run, self._pump_sync
+        threading.Thread(
+            target=run, args=(pump, live, plan, streamed, stopped), name="apicache-stream", daemon=True
+        ).start()
+
     def _pump_sync(self, live: LiveStream, plan: Plan, streamed: Streamed, stopped: threading.Event) -> None:
-        start, upstream, recording = self._engine.start(), None, None
+        start, upstream, recording = live.start or self._engine.start(), None, None
         try:
             upstream = streamed.open()
-            recording = _recording(plan, streamed, upstream)
-            live.begin(upstream.head)
-            for chunk in upstream.chunks:
-                self._pass_on(live, plan, recording, chunk, start)
-                if stopped.is_set():
-                    live.end(StreamEndedEarlyError(_STOPPED))
+            recording = recording_of(plan, streamed, upstream)
+            live.stop = functools.partial(stop_pump, stopped, upstream, recording)
+            live.begin(upstream.head, failure_of(upstream))
+            chunks = iter(upstream.chunks)
+            while not stopped.is_set():
+                chunk = next(chunks, _END)
+                if chunk is _END:
+                    self._ended(live, plan, recording, start, was_cut=is_cut(stopped, upstream))
                     return
-            self._settle(plan, recording, start, has_ended=True)
+                self._pass_on(live, plan, recording, chunk, start)
+                live.wait_for_room()
+            live.end(StreamEndedEarlyError(STOPPED))
         except Exception as error:  # noqa: BLE001 - every consumer raises it
-            self._failed(live, plan, recording, error)
+            if upstream is not None and is_cut(stopped, upstream):
+                live.end(StreamEndedEarlyError(STOPPED))
+            else:
+                self._failed(live, plan, recording, error)
+        except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise it to
+            end_broken(live, recording, error)
         finally:
             live.end()
             self._live.forget(live)
             if upstream is not None:
                 with contextlib.suppress(Exception):  # as above
                     upstream.close()
+
+    def _ended(self, live: LiveStream, plan: Plan, recording: Recording, start: Start, *, was_cut: bool) -> None:
+        if was_cut:
+            live.end(StreamEndedEarlyError(STOPPED))
+        else:
+            self._settle(plan, recording, start, has_ended=True)
 
     def _failed(self, live: LiveStream, plan: Plan, recording: Recording | None, error: Exception) -> None:
         if recording is not None and recording.is_settled:  # after the last chunk: the client has been closed meanwhile
@@ -311,10 +280,13 @@ class Streams:
 
         SDKs stop there, and their callers may close the client before the upstream's end has been read.
         """
-        taken = recording.take(chunk)
+        taken, size = recording.take(chunk)
         if recording.is_whole(has_ended=False):
             self._settle(plan, recording, start, has_ended=False)
-        live.add(taken)
+        if recording.is_long and not live.is_long:
+            live.grow_long()
+            self._live.forget(live)
+        live.add(taken, size)
 
     def _settle(self, plan: Plan, recording: Recording, start: Start, *, has_ended: bool) -> None:
         if recording.is_settled:
@@ -327,15 +299,17 @@ class Streams:
         self._engine.settle(plan, outcome, start)
 
 
-def _recording(plan: Plan, streamed: Streamed, upstream: Upstream) -> Recording:
-    recording = Recording(streamed, upstream)
-    if streamed.is_sent_at_once:
-        # SDKs stop at their API's own mark, before the stream has ended here: what their callers do then with the
-        # arguments, the usual append to the messages for one, is about another call.
-        if plan.has_changed():
-            recording.refusal = "changed by its caller while it was sent"
-        plan.is_fixed = True
-    return recording
+def check_kind(plan: Plan, *, is_async: bool) -> None:
+    """Refuse a sync stream in async code and the reverse; raises InputError naming the call that fits.
+
+    What is known of the call before it is identified is known of generators alone.
+    """
+    streamed = plan.streamed
+    if streamed is None or streamed.is_async is None or streamed.is_async is is_async:
+        return
+    if is_async:
+        raise InputError(f"{plan.label} streams in sync code: call cached_stream_sync instead of cached_stream")
+    raise InputError(f"{plan.label} streams in async code: call cached_stream instead of cached_stream_sync")
 
 
 def _fixed_cost(plan: Plan) -> float:
@@ -344,20 +318,42 @@ def _fixed_cost(plan: Plan) -> float:
     return 0.0 if callable(cost) else cost
 
 
+class _Once:
+    """A call's plan, given out once: its arguments may be others by the next time."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan, self._is_given = plan, False
+
+    def plan(self) -> Plan:
+        """The plan; raises InputError the second time."""
+        if self._is_given:
+            raise InputError(
+                f"this stream of {self._plan.label} was opened already; call cached_stream anew for another"
+            )
+        self._is_given = True
+        return self._plan
+
+
 class StreamCall:
     """A streamed call of async code: await it, or enter it, for what the call gives; or iterate over its chunks."""
 
     def __init__(self, streams: Streams, plan: Plan) -> None:
-        self._streams, self._plan = streams, plan
+        check_kind(plan, is_async=True)
+        self._streams, self._once = streams, _Once(plan)
         self._given: Any = None
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        return self._streams.open(self._plan).__await__()
+        return self._streams.open(self._once.plan()).__await__()
 
     async def __aenter__(self) -> Any:
         self._given = await self
         enter = getattr(self._given, "__aenter__", None)
-        return self._given if enter is None else await enter()
+        try:
+            return self._given if enter is None else await enter()
+        except BaseException:  # it is not left then: cancelled, for one
+            if hasattr(self._given, "aclose"):
+                await self._given.aclose()
+            raise
 
     async def __aexit__(self, *raised: object) -> Any:
         leave = getattr(self._given, "__aexit__", None)
@@ -376,12 +372,13 @@ class SyncStreamCall:
     """A streamed call of sync code: `open` it, or enter it, for what the call gives; or iterate over its chunks."""
 
     def __init__(self, streams: Streams, plan: Plan) -> None:
-        self._streams, self._plan = streams, plan
+        check_kind(plan, is_async=False)
+        self._streams, self._once = streams, _Once(plan)
         self._given: Any = None
 
     def open(self) -> Any:
         """What the call gives; raises what the call raises."""
-        return self._streams.open_sync(self._plan)
+        return self._streams.open_sync(self._once.plan())
 
     def __enter__(self) -> Any:
         self._given = self.open()

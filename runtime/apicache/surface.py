@@ -112,13 +112,13 @@ class CallSurface:
 
         if function is not None:
             check_callable(function)
-            policy = self._policy(self._policies, self._operation or "", self._options)
+            policy = _not_a_write(self._policy(self._policies, self._operation or "", self._options), "this stream")
             return plan_stream(function, args, kwargs, self._operation, policy)
         name = kwargs.pop("operation", None) or self._operation
         if name is None:
             raise InputError("cached_stream was given neither a callable nor operation=...; give one of them")
         operation = self._operations.find(name)
-        policy = self._engine.policy(name, operation.options, self._options)
+        policy = _not_a_write(self._engine.policy(name, operation.options, self._options), f"operation {name!r}")
         if operation.stream is not None:
             return operation.stream(self._engine, operation, policy, kwargs)
         if not operation.is_stream:
@@ -270,6 +270,16 @@ class CallSurface:
             bound = self._bound[given] = bind(self._engine, operation, policy)
         bound.version = version
         return bound
+
+
+def _not_a_write(policy: Policy, name: str) -> Policy:
+    """The policy of a stream; raises InputError for a write's: it is known only at its end to have succeeded."""
+    if policy.invalidates:
+        raise InputError(
+            f"{name} has invalidates=..., and a write is called by cached_api_call, not streamed; make it a function"
+            " that returns a value, or call invalidate(...) after the stream and leave the option out"
+        )
+    return policy
 
 
 class View(CallSurface):

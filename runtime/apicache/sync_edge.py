@@ -1,17 +1,22 @@
 """The sync edge: makes the flow's steps in the caller's thread, and waits for flights."""
 
 import contextvars
+import inspect
 import threading
 import time
 from typing import Any
 
-from apicache.core import Route, not_awaitable
+from apicache.core import Judged, Route, not_awaitable
 from apicache.far_hits import Missed
 from apicache.flights import AbandonedError, Flight, Loading, WaitedTooLongError
 from apicache.flow import Answer, Flow, Make, Read, Run, Step, Steps, has_timeout, waits
 from apicache.planning import Plan
 from apicache.stack import Found, Reading
 from apicache.storing import Outcome, finished, outcome_of
+
+
+class _IsAsyncError(TypeError):
+    """What a sync caller has called is async: its own mistake, and none of the others that wait for the flight."""
 
 
 class SyncEdge(Flow):
@@ -32,7 +37,9 @@ class SyncEdge(Flow):
             is_missing = False
             if far is not None:
                 return far
-            flight, leads = self.flights.join(plan.key or b"", None)
+            # Who cannot make the call leads no flight: its refusal is not for the async callers that join.
+            may_lead = not inspect.iscoroutinefunction(plan.load)
+            flight, leads = self.flights.join(plan.key or b"", None, may_lead=may_lead)
             if flight is None:
                 return self._by_itself_sync(plan)
             if leads and not has_timeout(plan.policy):
@@ -76,18 +83,26 @@ class SyncEdge(Flow):
         plan.is_missing = True
         return self.answer_sync(plan).value
 
-    def look_up_sync(self, plan: Plan) -> Answer | None:
+    def look_up_sync(self, plan: Plan) -> tuple[Answer | None, Judged | None]:
         """As `look_up`, for sync code."""
-        answer = self.fresh(plan, self.near(plan))
+        near = self.near(plan)
+        answer = self.fresh(plan, near)
         if answer is not None or not self.uses(plan, self.tiers.far):
-            return answer
-        return self._from_far(plan, self.waiting(plan) or self._read_sync(plan.key or b""))
+            return answer, near
+        found = self.waiting(plan) or self._read_sync(plan.key or b"")
+        return self._from_far(plan, found), self.newer(near, self.judge(plan, plan.far))
 
     def _look_far_first_sync(self, plan: Plan) -> Answer | None:
         """A look of this call's own at the far tiers: an answer there needs no flight."""
         if not self.may_look_far(plan):
             return None
         return self._from_far(plan, self._read_sync(plan.key or b""))
+
+    def _stored_sync(self, plan: Plan) -> Answer | None:
+        """What a flight would have found stored, for a call that cannot be made."""
+        answer, best = self.look_up_sync(plan)
+        outcome = None if answer is not None else self._served(plan, best) or self._instead(plan, best)
+        return answer if outcome is None else self._led(plan, outcome)
 
     def _arrive_sync(self, plan: Plan, flight: Flight[Outcome], leads: bool) -> Answer | None:  # noqa: FBT001 - of join
         latest = self.tiers.markers.latest
@@ -99,12 +114,19 @@ class SyncEdge(Flow):
                 if late is not None:
                     return late
                 self.flights.rejoin(flight)
+            except AbandonedError as abandoned:
+                if leads and isinstance(abandoned.__cause__, _IsAsyncError):
+                    raise abandoned.__cause__ from None
+                raise
             else:
                 return self._led(plan, outcome) if leads else self._followed(plan, outcome, latest)
         self.flights.leave(flight)
         raise self._timed_out(plan)
 
     def _by_itself_sync(self, plan: Plan) -> Answer:
+        stored = self._stored_sync(plan) if inspect.iscoroutinefunction(plan.load) else None
+        if stored is not None:
+            return stored
         start = self.start()
         value = not_awaitable(plan, plan.load())
         return self._led(plan, self.settle(plan, outcome_of(plan, value, self.load_of(start)), start))
@@ -113,6 +135,11 @@ class SyncEdge(Flow):
         try:
             with Loading(flight):
                 outcome = self._run(plan, self.flow(plan, flight))
+        except _IsAsyncError as error:
+            abandoned = AbandonedError()
+            abandoned.__cause__ = error
+            self.flights.land_with(flight, abandoned)
+            raise
         except Exception as error:  # every waiter raises what this caller raises
             self.flights.land_with(flight, error)
             raise
@@ -158,7 +185,11 @@ class SyncEdge(Flow):
 
     def _do_sync(self, plan: Plan, step: Step) -> Any:
         if isinstance(step, Make):
-            return not_awaitable(plan, step.load())
+            result = step.load()
+            try:
+                return not_awaitable(plan, result)
+            except TypeError as error:
+                raise _IsAsyncError(*error.args) from None
         if isinstance(step, Read):
             return self._read_sync(step.key)
         if isinstance(step, Run):

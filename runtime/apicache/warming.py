@@ -6,13 +6,16 @@ import contextvars
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
-from apicache.engine import Engine
+from apicache.engine import Engine, batched_load
 from apicache.errors import InputError
 from apicache.planning import Plan
+
+_WAVE: Final = 200
+"""Calls of batched operations that begin together: with thousands, single tier operations exceed their time limits."""
 
 Status = Literal["warmed", "fresh", "failed"]
 
@@ -39,39 +42,59 @@ async def warm(
 ) -> list[WarmOutcome]:
     """Make the planned calls, at most `concurrency` at a time; outcomes in the plans' order.
 
-    A failing call is an outcome, not an exception. Cancelling stops the calls under way; those that had finished were
-    reported through `on_outcome`.
+    Calls of batched operations, which have bounds of their own, begin without waiting for that. A failing call is an
+    outcome, not an exception. Cancelling stops the calls under way; those that had finished were reported through
+    `on_outcome`.
     """
     if concurrency < 1:
         raise InputError(f"concurrency {concurrency} is not at least 1")
     outcomes: list[WarmOutcome | None] = [None] * len(plans)
-    queue = iter(enumerate(plans))
-    threads = concurrent.futures.ThreadPoolExecutor(concurrency, thread_name_prefix="apicache-warm")
+    batched = [(position, plan) for position, plan in enumerate(plans) if batched_load(plan) is not None]
+    single = [(position, plan) for position, plan in enumerate(plans) if batched_load(plan) is None]
+    queue = iter(single)
+    # One for whatever is under way: a load may wait for a batch that would otherwise wait for the load's thread.
+    threads = concurrent.futures.ThreadPoolExecutor(concurrency + len(batched), thread_name_prefix="apicache-warm")
+    run = functools.partial(_in_thread, threads)
 
     async def work(queue: Iterable[tuple[int, Plan]]) -> None:
         for position, plan in queue:
-            plan.policy = msgspec.structs.replace(plan.policy, returns=None)  # nobody reads what is decoded
-            plan.is_kept_at_once = True
-            if not plan.is_async:
-                plan.load = functools.partial(_in_thread, threads, plan.load)
+            _prepare(plan, run)
             outcome = outcomes[position] = await _warm_one(engine, position, plan)
             if on_outcome is not None:
                 on_outcome(outcome)
 
     try:
         async with asyncio.TaskGroup() as workers:
-            for _ in range(min(concurrency, len(plans))):
+            for _ in range(min(concurrency, len(single))):
                 workers.create_task(work(queue))
+            for begin in range(0, len(batched), _WAVE):
+                wave = batched[begin : begin + _WAVE]
+                await asyncio.wait([workers.create_task(work((call,))) for call in wave])
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
     return [outcome for outcome in outcomes if outcome is not None]
 
 
+def _prepare(plan: Plan, run: Callable[[Callable[[], Any]], Any]) -> None:
+    plan.policy = msgspec.structs.replace(plan.policy, returns=None)  # nobody reads what is decoded
+    plan.is_kept_at_once = True
+    if not plan.is_async:
+        batched = batched_load(plan)
+        plan.load = functools.partial(run, plan.load) if batched is None else batched.run_by(run)
+
+
 async def _in_thread(threads: "concurrent.futures.ThreadPoolExecutor", load: Callable[[], Any]) -> Any:
     """Run a sync load without holding up the others; it sees the caller's context variables."""
     context = contextvars.copy_context()
-    result = await asyncio.get_running_loop().run_in_executor(threads, context.run, load)
+    result = await asyncio.get_running_loop().run_in_executor(threads, context.run, _told, load)
     return await result if inspect.isawaitable(result) else result
+
+
+def _told(load: Callable[[], Any]) -> Any:
+    try:
+        return load()
+    except StopIteration as error:  # no future can have it: whoever waits would wait for ever; as Python 3.12 does
+        raise RuntimeError("the call raised StopIteration") from error
 
 
 async def _warm_one(engine: Engine, position: int, plan: Plan) -> WarmOutcome:

@@ -68,7 +68,9 @@ class Worker(Coroutine[Any, Any, None]):
         """As `send`, with an exception in the value's place."""
         if self._step is None:
             raise raised[0]
-        self._waiting_for = None
+        waiting_for, self._waiting_for = self._waiting_for, None
+        if _takes(waiting_for, raised[0]):
+            return waiting_for
         return self._step(self._steered.throw, *raised)  # type: ignore[union-attr]
 
     def close(self) -> None:
@@ -106,7 +108,9 @@ class Begun:
 
     def throw(self, *raised: Any) -> Any:
         """As a coroutine's own."""
-        self._waiting_for = None
+        waiting_for, self._waiting_for = self._waiting_for, None
+        if _takes(waiting_for, raised[0]):
+            return waiting_for
         return self._coroutine.throw(*raised)
 
     def close(self) -> None:
@@ -115,6 +119,15 @@ class Begun:
 
 
 _BARE_YIELD: Final = object()
+
+
+def _takes(waiting_for: Any, raised: Any) -> bool:
+    """Whether what a coroutine waits for takes a cancellation, whose end then tells the coroutine.
+
+    As `asyncio.Task.cancel` has it: the task has not been told yet what it waits for, and cannot cancel that itself.
+    """
+    cancel = getattr(waiting_for, "cancel", None)
+    return cancel is not None and isinstance(raised, asyncio.CancelledError) and bool(cancel(*raised.args[:1]))
 
 
 class _Spares(threading.local):
@@ -133,13 +146,13 @@ class _Spares(threading.local):
 _spares = _Spares()
 
 
-def borrow(loop: asyncio.AbstractEventLoop) -> Worker:
+def _borrow(loop: asyncio.AbstractEventLoop) -> Worker:
     """An idle worker of the running loop."""
     spares = _spares.of(loop)
     return spares.pop() if spares else Worker(loop)
 
 
-def give_back(worker: Worker) -> None:
+def _give_back(worker: Worker) -> None:
     """Keep a worker whose coroutine has ended in its first stretch for the next one."""
     if not worker.task.cancelling():
         _spares.of(worker.loop).append(worker)
@@ -155,11 +168,11 @@ def start(
     current = asyncio.current_task(loop)
     if current is None:  # stepped by hand, by something that is no task
         return loop.create_task(coroutine, context=context)
-    worker = borrow(loop)
+    worker = _borrow(loop)
     try:
         waiting_for = worker.begin(coroutine, context, current)
     except BaseException as ended:
-        give_back(worker)
+        _give_back(worker)
         if type(ended) is StopIteration:
             return None
         raise

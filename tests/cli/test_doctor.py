@@ -118,6 +118,15 @@ def test_credentials_are_never_shown(doctor, form, url):
     assert "planted-secret" not in done.output
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_token_in_a_urls_path_is_never_shown(doctor, project, form):
+    token = "bot123456:AAEplanted-secret-token"
+    (project / "pyproject.toml").write_text(f"[tool.apicache.providers.house]\nurl = 'https://house.test/{token}/v1'\n")
+    done = doctor("--all", f"--format={form}", APICACHE_REDIS_URL=f"redis://127.0.0.1:1/{token}")
+    assert "house.test/REDACTED/v1" in "".join(part for part in done.stdout.split() if part not in "│|")
+    assert "planted" not in done.output.replace("\n", "")
+
+
 def test_the_text_tells_mode_settings_tiers_and_problems(doctor):
     done = doctor(APICACHE="25%", APICACHE_TTL="60", APICACHE_TLL="5", APICACHE_REDIS_URL=UNREACHABLE.partition("?")[0])
     assert done.exit_code == 1

@@ -1,4 +1,4 @@
-"""An HTTP server that records what it is asked, real Redis servers, isolated caches on a clock that stands still."""
+"""An HTTP server that records what it is asked, Redis and PostgreSQL servers, isolated caches on a still clock."""
 
 import asyncio
 import contextlib
@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -287,6 +288,20 @@ class RedisServer:
 
 
 StartRedis = Callable[..., RedisServer]
+
+
+@pytest.fixture(scope="session")
+def postgresql_host() -> str:
+    """The socket's folder of the one server that all tests of this process share."""
+    name = "adapter_drivers._postgresql"
+    if name not in sys.modules:
+        place = Path(__file__).parent / "adapter_drivers" / "_postgresql.py"
+        spec = importlib.util.spec_from_file_location(name, place)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return str(sys.modules[name].postgresql())
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,14 @@
 
 import asyncio
 import gzip
+import http.cookies
 import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from apicache import UnifiedAPICache
 from apicache.clock import ManualClock
@@ -175,6 +177,29 @@ def test_answers_are_shared_by_sessions_in_different_event_loops(cache: UnifiedA
 
     assert asyncio.run(call()) == asyncio.run(call())
     assert len(api.seen) == 1
+
+
+def test_cookies_that_only_a_redirect_would_send_tell_users_apart(
+    cache: UnifiedAPICache, api: Any, runner: asyncio.Runner
+) -> None:
+    async def call(who: str) -> None:
+        jar = aiohttp.CookieJar(unsafe=True)
+        cookies: http.cookies.SimpleCookie = http.cookies.SimpleCookie({"sid": who, "__cf_bm": str(len(api.seen))})
+        for cookie in cookies.values():
+            cookie["path"] = "/landed"
+        jar.update_cookies(cookies, URL(api.url))
+        async with aiohttp.ClientSession(cookie_jar=jar) as session:
+            await cache.cached_api_call(session.get, f"{api.url}/redirect")
+
+    for who in ("alice", "bob", "alice", "bob"):
+        runner.run(call(who))
+    sent = [seen.headers.get("cookie") or "" for seen in api.seen]
+    assert [("alice" in cookies, "bob" in cookies) for cookies in sent] == [
+        (False, False),
+        (True, False),
+        (False, False),
+        (False, True),
+    ]
 
 
 def test_what_is_sent_otherwise_than_identified_is_not_kept(

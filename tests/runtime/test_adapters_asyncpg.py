@@ -3,12 +3,9 @@
 import asyncio
 import datetime as dt
 import decimal
-import importlib.util
 import json
 import logging
-import sys
 from collections.abc import Callable, Coroutine, Iterator
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -52,7 +49,9 @@ class Database:
         return pool
 
     async def ask(self, function: Any, *args: Any, **kwargs: Any) -> Any:
-        return await self.cache.cached_api_call(function, *args, **kwargs)
+        is_pool = isinstance(getattr(function, "__self__", None), asyncpg.Pool)
+        surface = self.cache if is_pool else self.cache.using(scope="mine")
+        return await surface.cached_api_call(function, *args, **kwargs)
 
     @property
     def counts(self) -> tuple[int, int, int]:
@@ -64,31 +63,13 @@ class Database:
             await each.close()
 
 
-@pytest.fixture(scope="session")
-def host() -> str:
-    return postgresql_host()
-
-
-def postgresql_host() -> str:
-    """The socket's folder of the one server that all tests of this process share."""
-    name = "adapter_drivers._postgresql"
-    if name not in sys.modules:
-        place = Path(__file__).parent / "adapter_drivers" / "_postgresql.py"
-        spec = importlib.util.spec_from_file_location(name, place)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return str(sys.modules[name].postgresql())
-
-
 @pytest.fixture
-def run(host: str, cache: UnifiedAPICache) -> Iterator[Run]:
+def run(postgresql_host: str, cache: UnifiedAPICache) -> Iterator[Run]:
     with asyncio.Runner() as runner:
 
         def run(test: Callable[[Database], Coroutine[Any, Any, None]]) -> None:
             async def whole() -> None:
-                database = Database(host, cache)
+                database = Database(postgresql_host, cache)
                 connection = await database.connect()
                 await connection.execute(TABLE)
                 try:
@@ -282,7 +263,7 @@ def test_a_read_within_a_transaction_sees_its_own_write_and_is_not_shared(run: R
 def test_a_write_between_two_reads_shows_once_the_entry_is_forgotten(run: Run) -> None:
     async def test(database: Database) -> None:
         connection = await database.connect()
-        view = database.cache.using(tags=["items"])
+        view = database.cache.using(tags=["items"], scope="mine")
         assert await view.cached_api_call(connection.fetchval, "SELECT name FROM item WHERE id = 1") == "a"
         await connection.execute("UPDATE item SET name = 'changed'")
         assert await view.cached_api_call(connection.fetchval, "SELECT name FROM item WHERE id = 1") == "a"
@@ -388,6 +369,22 @@ def test_an_error_is_raised_as_it_is(run: Run) -> None:
             with pytest.raises(asyncpg.UndefinedTableError):
                 await database.ask(pool.fetch, "SELECT * FROM nowhere")
         assert database.counts[:2] == (0, 0)
+
+    run(test)
+
+
+def test_a_connection_whose_role_cannot_be_read_needs_a_scope(run: Run) -> None:
+    async def test(database: Database) -> None:
+        alone = await database.connect()
+        await alone.execute("DROP ROLE IF EXISTS tenant; CREATE ROLE tenant; GRANT SELECT ON item TO tenant")
+        await alone.execute("ALTER TABLE item ENABLE ROW LEVEL SECURITY")
+        async with (await database.pool()).acquire() as pooled:
+            for owner in (alone, pooled):
+                for role, found in (("postgres", 2), ("tenant", 0)):
+                    await owner.execute(f"SET ROLE {role}")
+                    for surface in (database.cache, database.cache.using(scope=role)) * 2:
+                        assert len(await surface.cached_api_call(owner.fetch, WHOLE)) == found
+        assert database.counts == (6, 2, 8)
 
     run(test)
 

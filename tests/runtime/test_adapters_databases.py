@@ -1,9 +1,7 @@
 """The databases adapter against SQLite files and a real PostgreSQL."""
 
 import asyncio
-import importlib.util
 import logging
-import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -28,19 +26,6 @@ TEXT = ("SELECT id, name, doc FROM item WHERE id < :below ORDER BY id", {"below"
 Run = Callable[[Callable[[Database], Coroutine[Any, Any, None]]], None]
 
 
-def postgresql_host() -> str:
-    """The socket's folder of the one server that all tests of this process share."""
-    name = "adapter_drivers._postgresql"
-    if name not in sys.modules:
-        place = Path(__file__).parent / "adapter_drivers" / "_postgresql.py"
-        spec = importlib.util.spec_from_file_location(name, place)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return str(sys.modules[name].postgresql())
-
-
 async def filled(database: Database, name: str = "a") -> Database:
     await database.connect()
     await database.execute("DROP TABLE IF EXISTS item")
@@ -62,7 +47,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
             if request.param == "sqlite":
                 database = Database(f"sqlite:///{tmp_path / 'one.db'}")
             else:
-                database = Database(postgresql_url(postgresql_host()))
+                database = Database(postgresql_url(request.getfixturevalue("postgresql_host")))
             await filled(database)
             try:
                 await test(database)

@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -289,6 +290,30 @@ def test_followed_redirects_are_replayed_with_their_history(cache: UnifiedAPICac
     assert str(second.url).endswith("/landed")
     assert [hop.status_code for hop in second.history] == [302]
     assert str(second.history[0].url) == str(first.history[0].url)
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(("path", "calls"), [("/landed", 4), ("/elsewhere", 4), ("", 2)])
+def test_cookies_that_only_a_redirect_would_send_tell_users_apart(
+    cache: UnifiedAPICache, api: Any, name: str, path: str, calls: int
+) -> None:
+    driver = Driver(name)
+    host = urlsplit(api.url).hostname
+    follow = {"follow_redirects": True} if driver.library == "httpx" else {}
+    for who in ("alice", "bob", "alice", "bob"):
+        jar = requests.cookies.RequestsCookieJar()
+        if path:
+            jar.set("sid", who, domain=host, path=path)
+        jar.set("__cf_bm", who, domain=host, path="/landed")
+        in_module = driver.style == "module"
+        with driver.opened(**({} if in_module else {"cookies": jar})) as client:
+            given = {"cookies": jar} if in_module else {}
+            driver.call(cache, client, "get", f"{api.url}/redirect", **follow, **given)
+    assert len(api.seen) == calls
+    landed = [seen.headers.get("cookie") or "" for seen in api.seen if seen.path == "/landed"]
+    assert [f"sid={who}" in sent for who, sent in zip(("alice", "bob"), landed, strict=False)] == (
+        [path == "/landed"] * len(landed)
+    )
 
 
 @pytest.mark.parametrize(

@@ -299,3 +299,30 @@ def test_an_error_is_raised_as_it_is(cache: UnifiedAPICache, connect: Open) -> N
         with pytest.raises(sqlite3.OperationalError, match="no such table"):
             ask(cache, connect(), "SELECT a FROM nowhere")
     assert counts(cache)[:2] == (0, 0)
+
+
+@pytest.mark.parametrize("pragma", ["short_column_names = 0", "full_column_names = 1", "reverse_unordered_selects = 1"])
+def test_a_setting_that_names_columns_or_orders_rows_is_part_of_the_identity(
+    cache: UnifiedAPICache, connect: Open, pragma: str
+) -> None:
+    plain, changed = connect(), connect()
+    changed.execute(f"PRAGMA {pragma}")
+    sql = "SELECT name FROM item"
+    for _ in range(2):
+        for connection in (plain, changed):
+            cursor, direct = ask(cache, connection, sql), connection.execute(sql)
+            assert cursor.description == direct.description
+            assert cursor.fetchall() == direct.fetchall()
+    assert counts(cache) == (2, 2, 0)
+
+
+@pytest.mark.parametrize("name", ["NOCASE", "RTRIM", "BINARY"])
+def test_a_collation_in_place_of_a_built_in_one_is_refused(cache: UnifiedAPICache, connect: Open, name: str) -> None:
+    connection = connect()
+
+    def order(text: str) -> str:
+        return text.lower() if name == "BINARY" else text
+
+    connection.create_collation(name, lambda one, other: (order(one) > order(other)) - (order(one) < order(other)))
+    ask(cache, connection, QUERY, (5,))
+    assert counts(cache) == (0, 0, 1)

@@ -3,15 +3,18 @@
 
 import gzip
 import http.client
+import http.cookiejar
 import io
 import urllib.request
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import requests.cookies
 import urllib3
 
 from apicache import UnifiedAPICache
+from apicache.adapters import urllib3 as urllib3_adapter
 from apicache.clock import ManualClock
 
 
@@ -64,6 +67,41 @@ def test_urllib3_tells_followed_redirects_from_those_that_are_returned(cache: Un
         ]
     assert found == [200, 302, 302, 302, 200]
     assert len(api.seen) == 5
+
+
+def test_a_pool_asked_for_another_hosts_url_is_told_from_other_pools(cache: UnifiedAPICache, api: Any) -> None:
+    other = type(api)()
+    url = "http://api.test/x"
+    given: dict[str, Any] = {"assert_same_host": False, "redirect": False}
+    for server in (api, other, api, other):
+        with urllib3.HTTPConnectionPool(*server.url.removeprefix("http://").split(":")) as pool:
+            assert cache.cached_api_call_sync(pool.request, "GET", url, **given).status == 200
+    other.close()
+    assert [len(api.seen), len(other.seen)] == [1, 1]
+
+
+def test_a_pool_without_a_port_is_identified() -> None:
+    with urllib3.HTTPConnectionPool("api.test") as pool:
+        identified = urllib3_adapter.identify(pool.request, ("GET", "/x"), {})
+    assert identified is not None
+    assert identified.parameters["url"] == "http://api.test/x"
+
+
+def test_cookies_that_only_a_redirect_would_send_tell_users_apart(cache: UnifiedAPICache, api: Any) -> None:
+    for who in ("alice", "bob", "alice", "bob"):
+        jar = http.cookiejar.CookieJar()
+        for name, value in (("sid", who), ("__cf_bm", str(len(api.seen)))):
+            cookie: Any = requests.cookies.create_cookie(name, value, domain="127.0.0.1", path="/landed")  # type: ignore[no-untyped-call]
+            jar.set_cookie(cookie)
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
+        cache.cached_api_call_sync(opener.open, f"{api.url}/redirect").close()
+    sent = [seen.headers.get("cookie") or "" for seen in api.seen]
+    assert [("alice" in cookies, "bob" in cookies) for cookies in sent] == [
+        (False, False),
+        (True, False),
+        (False, False),
+        (False, True),
+    ]
 
 
 class OwnHandler(urllib.request.BaseHandler):

@@ -72,6 +72,9 @@ class Plain:
         answer = Completion(text="yes", provider=name, model="m")
         self._reply = Reply(value=answer, model="m", tokens=Tokens(input=10, output=2))
 
+    def account(self) -> tuple[None, None]:
+        return None, None
+
     def model_for(self, operation: str) -> str:
         return "m"
 

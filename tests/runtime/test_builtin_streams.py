@@ -13,7 +13,7 @@ import pytest
 from apicache import UnifiedAPICache, senders, server_sent_events
 from apicache.errors import InputError
 from apicache.failures import AllProvidersFailedError
-from apicache.prices import cost_of
+from apicache.prices import PriceTable
 from apicache.provider import ProviderError, Request, Response, Tokens
 
 _spec = importlib.util.spec_from_file_location("provider_server", Path(__file__).with_name("provider_server.py"))
@@ -141,7 +141,7 @@ def test_the_recorded_cost_is_the_readers(upstream: Any, make: Any, read: Read) 
     for _ in range(2):
         read(cache, model="claude-opus-5")
         stored(cache)
-    expected = cost_of("claude-opus-5", Tokens(input=11, cached=4, cache_writes=2, output=9))
+    expected = PriceTable().cost_of("claude-opus-5", Tokens(input=11, cached=4, cache_writes=2, output=9))
     assert expected
     stats = cache.get_stats()
     assert stats["operations"]["completion"]["cost_spent"] == pytest.approx(expected)
@@ -274,7 +274,7 @@ def test_a_stream_past_the_bound_is_a_broken_answer(upstream: Any, make: Any, re
 
 
 def test_an_event_past_the_bound_is_a_broken_answer(upstream: Any, make: Any, read: Read, monkeypatch: Any) -> None:
-    monkeypatch.setattr(server_sent_events.EventParser.__init__, "__defaults__", (500,))
+    monkeypatch.setattr(server_sent_events, "MAX_EVENT_BYTES", 500)
     upstream.script("anthropic", wire.stream([b"data: " + b"x" * 1000 + b"\n\n"]))
     with pytest.raises(ProviderError) as raised:
         read(make(), provider="anthropic")
@@ -331,7 +331,7 @@ def test_who_leaves_early_stores_nothing(upstream: Any, make: Any) -> None:
 
     asyncio.run(run())
     stats = cache.get_stats()
-    assert stats["providers"]["anthropic"]["errors"] == {}
+    assert set(stats["providers"]["anthropic"]["errors"]) <= {"abandoned"}  # it may have ended before
     assert stats["load_errors"] == 0
 
 

@@ -1,9 +1,9 @@
 """`cached_db_query` over every kind of database it knows."""
 
 import asyncio
-import importlib.util
+import contextlib
+import functools
 import sqlite3
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,11 @@ import asyncpg
 import pytest
 import sqlalchemy as sa
 from databases import Database
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from apicache import UnifiedAPICache
+from apicache.clock import ManualClock
 from apicache.database import cached_db_query, cached_db_query_sync, use_database
 from apicache.errors import InputError
 
@@ -175,6 +177,36 @@ def test_the_database_may_be_set_once_for_a_cache(cache: UnifiedAPICache, connec
     other.close()
 
 
+def test_a_view_asks_the_database_of_its_cache_under_its_own_policy(
+    cache: UnifiedAPICache, connection: sqlite3.Connection, clock: ManualClock
+) -> None:
+    use_database(connection, cache=cache.using(ttl=5))
+    view = cache.using(ttl=10).using(tags=["shown"])
+    assert view.home is cache.home is cache
+    for seconds in (0, 9, 2):  # older than ten seconds at last
+        clock.advance(seconds)
+        assert cached_db_query_sync(QUERY, cache=view) == ROWS
+    assert counts(cache) == (1, 2, 0)
+    for tag in ("shown", "table:item"):
+        cache.invalidate_sync(tags=[tag])
+        assert asyncio.run(cached_db_query(QUERY, cache=view)) == ROWS
+    assert counts(cache) == (1, 4, 0)
+
+
+def test_a_views_scope_names_whose_database_in_memory_it_is(cache: UnifiedAPICache) -> None:
+    with sqlite3.connect(":memory:") as memory:
+        use_database(memory, cache=cache)
+        for _ in range(2):
+            assert cached_db_query_sync("SELECT 1 AS a", cache=cache.using(scope="mine")) == [{"a": 1}]
+    memory.close()
+    assert counts(cache) == (1, 1, 0)
+
+
+def test_a_view_of_writes_asks_nothing(cache: UnifiedAPICache, connection: sqlite3.Connection) -> None:
+    with pytest.raises(InputError, match="invalidates belongs to writes"):
+        cached_db_query_sync(QUERY, database=connection, cache=cache.using(invalidates=["a"]))
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -273,35 +305,74 @@ def test_an_error_of_the_database_is_raised_as_it_is(cache: UnifiedAPICache, con
         cached_db_query_sync("SELECT * FROM nowhere", database=connection, cache=cache)
 
 
-def postgresql_host() -> str:
-    """The socket's folder of the one server that all tests of this process share."""
-    name = "adapter_drivers._postgresql"
-    if name not in sys.modules:
-        place = Path(__file__).parent / "adapter_drivers" / "_postgresql.py"
-        spec = importlib.util.spec_from_file_location(name, place)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return str(sys.modules[name].postgresql())
+@pytest.mark.parametrize("kind", ["sqlite", "memory", "postgresql", "connection", "session"])
+def test_async_sqlalchemy_is_known(
+    cache: UnifiedAPICache, request: pytest.FixtureRequest, path: Path, kind: str
+) -> None:
+    """An engine is asked on a connection of its own; a connection, or a database in memory, needs a scope."""
+    url = {"sqlite": f"sqlite+aiosqlite:///{path}", "memory": "sqlite+aiosqlite://"}.get(kind)
+    url = url or f"postgresql+asyncpg://postgres@/postgres?host={request.getfixturevalue('postgresql_host')}"
+    needs_scope = kind in {"memory", "connection"}
+
+    async def test() -> None:
+        engine = create_async_engine(url)
+        opened = {"connection": engine.connect, "session": lambda: AsyncSession(engine)}.get(kind)
+        query = "SELECT CAST(:a AS int) AS a"
+        for _ in range(2):
+            async with contextlib.nullcontext(engine) if opened is None else opened() as database:
+                asked = functools.partial(cached_db_query, query, {"a": 1}, database=database, cache=cache)
+                assert await asked(scope="mine" if needs_scope else None) == [{"a": 1}]
+                with pytest.raises(InputError, match="only reads"):
+                    await cached_db_query("DELETE FROM item", database=database, cache=cache)
+                with pytest.raises(InputError, match="await cached_db_query"):
+                    cached_db_query_sync(query, {"a": 1}, database=database, cache=cache)
+        assert counts(cache) == (1, 1, 0)
+        if needs_scope:
+            async with contextlib.nullcontext(engine) if opened is None else opened() as database:
+                assert await cached_db_query(query, {"a": 1}, database=database, cache=cache) == [{"a": 1}]
+            assert counts(cache) == (1, 1, 1)
+        await engine.dispose()
+
+    asyncio.run(test())
+
+
+def test_a_refresh_asks_an_async_engine_on_a_connection_of_its_own(
+    cache: UnifiedAPICache, path: Path, connection: sqlite3.Connection, clock: ManualClock
+) -> None:
+    async def test() -> None:
+        engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
+        ask = functools.partial(cached_db_query, QUERY, database=engine, cache=cache, ttl=5, stale_while_revalidate=50)
+        assert await ask() == ROWS
+        connection.execute("DELETE FROM item WHERE id = 2")
+        connection.commit()
+        clock.advance(9)
+        assert await ask() == ROWS
+        for _ in range(200):
+            if cache.get_stats()["stored"] == 2:
+                break
+            await asyncio.sleep(0.005)
+        assert await ask() == ROWS[:1]
+        await engine.dispose()
+
+    asyncio.run(test())
 
 
 @pytest.mark.parametrize("kind", ["pool", "connection", "databases", "method"])
-def test_async_drivers_are_known(cache: UnifiedAPICache, kind: str) -> None:
+def test_async_drivers_are_known(cache: UnifiedAPICache, postgresql_host: str, kind: str) -> None:
     async def test() -> None:
-        host = postgresql_host()
         if kind == "databases":
-            database: Any = Database(f"postgresql://postgres@/postgres?host={host}")
+            database: Any = Database(f"postgresql://postgres@/postgres?host={postgresql_host}")
             await database.connect()
             query, parameters = "SELECT :a::int AS a", ({"a": 1},)
             query = "SELECT CAST(:a AS int) AS a"
         else:
             connect = asyncpg.create_pool if kind == "pool" else asyncpg.connect
-            database = await connect(host=host, user="postgres", database="postgres")
+            database = await connect(host=postgresql_host, user="postgres", database="postgres")
             query, parameters = "SELECT $1::int AS a", (1,)
         asked_of = database.fetch if kind == "method" else database
         for _ in range(2):
-            assert await cached_db_query(query, *parameters, database=asked_of, cache=cache) == [{"a": 1}]
+            scope = "mine" if kind in {"connection", "method"} else None
+            assert await cached_db_query(query, *parameters, database=asked_of, cache=cache, scope=scope) == [{"a": 1}]
             with pytest.raises(InputError, match="only reads"):
                 await cached_db_query("DELETE FROM item", database=asked_of, cache=cache)
         if kind != "method":

@@ -1,8 +1,6 @@
-"""Invalidation, soft and hard: what it concerns, what it overtakes, and who follows it."""
+"""Invalidation, soft and hard: what it concerns, what writes do, and what is refused."""
 
-import asyncio
-import threading
-from collections.abc import Callable, Iterator
+import importlib.util
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,61 +9,20 @@ import pytest
 
 from apicache import InputError, UnifiedAPICache
 from apicache.clock import ManualClock
-from apicache.markers import Marker, MarkerTable
 
-TTL = 100.0
-GRACE = 50.0
-
-
-class UpstreamDownError(Exception):
-    pass
-
-
-class Items:
-    """The operation `items.get`, its calls by item, and a switch that makes it fail."""
-
-    def __init__(self, cache: UnifiedAPICache, **policy: Any) -> None:
-        self.calls: list[str] = []
-        self.fails = False
-        self.meanwhile: Callable[[], Any] = lambda: None
-        options = {"ttl": TTL, "tags": lambda parameters, _: [parameters["item"], "items"], **policy}
-        cache.operation("items.get", **options)(self.get)
-
-    def get(self, item: str) -> str:
-        self.calls.append(item)
-        n = len(self.calls)
-        self.meanwhile()
-        if self.fails:
-            raise UpstreamDownError
-        return f"{item} {n}"
-
-
-def change(cache: UnifiedAPICache, call: Any, method: str, **concerned: Any) -> None:
-    """Invalidate or expire, by the method of the same colour as the call."""
-    if call.colour == "sync":
-        getattr(cache, f"{method}_sync")(**concerned)
-    else:
-        asyncio.run(getattr(cache, method)(**concerned))
-
-
-@pytest.fixture(params=["sync", "async"])
-def call(request: pytest.FixtureRequest) -> Any:
-    def run(cache: UnifiedAPICache, *args: Any, **kwargs: Any) -> Any:
-        if request.param == "sync":
-            return cache.cached_api_call_sync(*args, **kwargs)
-        return asyncio.run(cache.cached_api_call(*args, **kwargs))
-
-    run.colour = request.param  # type: ignore[attr-defined] # which methods go with it
-    return run
-
-
-PLACES: dict[str, Callable[[UnifiedAPICache], dict[str, Any]]] = {
-    "key": lambda cache: {"key": cache.key_of(operation="items.get", item="a")},
-    "tag": lambda _: {"tags": ["unrelated", "a"]},
-    "prefix": lambda _: {"prefix": "items."},
-    "operation": lambda _: {"operation": "items.get"},
-    "everything": lambda _: {"everything": True},
-}
+_spec = importlib.util.spec_from_file_location("invalidated_items", Path(__file__).with_name("invalidated_items.py"))
+invalidated: Any = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(invalidated)
+GRACE, Items, PLACES, Shop, TTL, UpstreamDownError, call, change = (
+    invalidated.GRACE,
+    invalidated.Items,
+    invalidated.PLACES,
+    invalidated.Shop,
+    invalidated.TTL,
+    invalidated.UpstreamDownError,
+    invalidated.call,
+    invalidated.change,
+)
 
 
 class Case(NamedTuple):
@@ -210,22 +167,6 @@ def test_a_result_without_its_tags_is_not_kept(cache: UnifiedAPICache, call: Any
 # Writes.
 
 
-class Shop:
-    """A read with tags, and a write that expires them."""
-
-    def __init__(self, cache: UnifiedAPICache, invalidates: Any = ("a",), **policy: Any) -> None:
-        self.items = Items(cache)
-        self.writes = 0
-        self.result: Any = "written"
-        cache.operation("items.put", invalidates=invalidates, **policy)(self.put)
-
-    def put(self, item: str = "a") -> Any:
-        self.writes += 1
-        if isinstance(self.result, Exception):
-            raise self.result
-        return self.result if self.result is not None else item
-
-
 def test_a_write_is_always_made_and_expires_its_tags(cache: UnifiedAPICache, call: Any) -> None:
     shop = Shop(cache, ["a"])
     call(cache, operation="items.get", item="a")
@@ -293,225 +234,6 @@ def test_a_write_whose_function_raises_is_made_even_so_and_says_it(
     assert "invalidates nothing: its function raised KeyError" in caplog.text
 
 
-# The newer one wins: the clock stands still throughout.
-
-
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("method", ["invalidate", "expire"])
-def test_a_value_loaded_before_an_invalidation_is_not_kept_after_it(
-    cache: UnifiedAPICache, call: Any, place: str, method: str
-) -> None:
-    items = Items(cache)
-    concerned = PLACES[place](cache)
-    items.meanwhile = lambda: getattr(cache, f"{method}_sync")(**concerned)
-    assert call(cache, operation="items.get", item="a") == "a 1"
-    items.meanwhile = lambda: None
-    assert call(cache, operation="items.get", item="a") == "a 2"
-    assert call(cache, operation="items.get", item="a") == "a 2"
-
-
-def test_a_value_loaded_after_an_invalidation_of_the_same_moment_is_kept(cache: UnifiedAPICache, call: Any) -> None:
-    items = Items(cache)
-    for n in range(1, 6):
-        assert call(cache, operation="items.get", item="a") == f"a {n}"
-        assert call(cache, operation="items.get", item="a") == f"a {n}"
-        change(cache, call, "invalidate", tags=["a"])
-    assert len(items.calls) == 5
-
-
-@pytest.mark.parametrize("method", ["invalidate", "expire"])
-def test_a_refresh_begun_before_an_invalidation_is_not_kept_after_it(
-    cache: UnifiedAPICache, clock: ManualClock, method: str
-) -> None:
-    items = Items(cache, stale_while_revalidate=GRACE)
-    cache.cached_api_call_sync(operation="items.get", item="a")
-    clock.advance(TTL)
-    begun, gate = threading.Event(), threading.Event()
-
-    def meanwhile() -> None:
-        begun.set()
-        assert gate.wait(10)
-
-    items.meanwhile = meanwhile
-    assert cache.cached_api_call_sync(operation="items.get", item="a") == "a 1"
-    assert begun.wait(10)
-    getattr(cache, f"{method}_sync")(tags=["a"])
-    gate.set()
-    assert cache.flush()
-    items.meanwhile = lambda: None
-    assert cache.cached_api_call_sync(operation="items.get", item="a") == "a 3"
-
-
-@pytest.mark.parametrize("method", ["invalidate", "expire"])
-def test_a_call_after_an_invalidation_does_not_share_a_load_begun_before_it(
-    cache: UnifiedAPICache, method: str
-) -> None:
-    loads: list[int] = []
-
-    async def run() -> list[int]:
-        gate = asyncio.Event()
-
-        @cache.operation("slow", tags=["a"])
-        async def slow() -> int:
-            loads.append(len(loads))
-            n = len(loads)
-            await gate.wait()
-            return n
-
-        before = asyncio.create_task(cache.cached_api_call(operation="slow"))
-        while not loads:
-            await asyncio.sleep(0)
-        await getattr(cache, method)(tags=["a"])
-        after = [asyncio.create_task(cache.cached_api_call(operation="slow")) for _ in range(3)]
-        await asyncio.sleep(0)
-        gate.set()
-        return list(await asyncio.gather(before, *after))
-
-    assert asyncio.run(run()) == [1, 2, 2, 2]
-    assert len(loads) == 2
-
-
-def test_a_thread_that_calls_after_an_invalidation_does_not_share_an_older_load_either(
-    cache: UnifiedAPICache,
-) -> None:
-    items = Items(cache)
-    begun, gate = threading.Event(), threading.Event()
-
-    def meanwhile() -> None:
-        begun.set()
-        assert gate.wait(10)
-
-    items.meanwhile = meanwhile
-    given: dict[str, Any] = {}
-
-    def get(name: str) -> threading.Thread:
-        thread = threading.Thread(
-            target=lambda: given.update({name: cache.cached_api_call_sync(operation="items.get", item="a")})
-        )
-        thread.start()
-        return thread
-
-    first = get("before")
-    assert begun.wait(10)
-    cache.invalidate_sync(tags=["a"])
-    second = get("after")
-    while not any(flight.waiters == 2 for flight in list(cache._engine.flights._flights.values())):
-        threading.Event().wait(0.001)
-    gate.set()
-    first.join(10)
-    second.join(10)
-    assert given == {"before": "a 1", "after": "a 2"}
-
-
-def test_an_unrelated_invalidation_does_not_part_callers_from_their_load(cache: UnifiedAPICache) -> None:
-    loads: list[int] = []
-
-    async def run() -> list[int]:
-        gate = asyncio.Event()
-
-        @cache.operation("slow", tags=["a"])
-        async def slow() -> int:
-            loads.append(1)
-            await gate.wait()
-            return len(loads)
-
-        before = asyncio.create_task(cache.cached_api_call(operation="slow"))
-        while not loads:
-            await asyncio.sleep(0)
-        await cache.invalidate(tags=["b"])
-        after = asyncio.create_task(cache.cached_api_call(operation="slow"))
-        await asyncio.sleep(0)
-        gate.set()
-        return list(await asyncio.gather(before, after))
-
-    assert asyncio.run(run()) == [1, 1]
-    assert loads == [1]
-
-
-# Restarts and other processes: two caches on one folder.
-
-
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[tuple[UnifiedAPICache, UnifiedAPICache]]:
-    clock = ManualClock()
-    caches = tuple(UnifiedAPICache.create(directory=tmp_path, clock=clock, tier_timeout=5.0) for _ in range(2))
-    yield caches  # type: ignore[misc] # of two
-    for each in caches:
-        each.close()
-
-
-def follows(met: Callable[[], bool]) -> bool:
-    """Whether it comes about within a second."""
-    return any(met() or threading.Event().wait(0.02) for _ in range(50))
-
-
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("method", ["invalidate", "expire"])
-def test_another_process_follows_within_a_second(
-    pair: tuple[UnifiedAPICache, UnifiedAPICache], call: Any, place: str, method: str
-) -> None:
-    here, there = pair
-    items, other = Items(here), Items(there)
-    assert call(here, operation="items.get", item="a") == "a 1"
-    here.flush()
-    assert call(there, operation="items.get", item="a") == "a 1"  # from disk, and in memory from now on
-    assert other.calls == []
-    change(here, call, method, **PLACES[place](here))
-    assert (
-        follows(lambda: len(other.calls) == 0 and call(there, operation="items.get", item="a") != "a 1") or other.calls
-    )
-    assert other.calls == ["a"]
-    assert items.calls == ["a"]
-
-
-def test_another_processs_write_is_followed_too(pair: tuple[UnifiedAPICache, UnifiedAPICache], call: Any) -> None:
-    here, there = pair
-    Shop(here)
-    other = Shop(there)
-    call(there, operation="items.get", item="a")
-    call(here, operation="items.put")
-    assert follows(lambda: bool(call(there, operation="items.get", item="a")) and len(other.items.calls) == 2)
-
-
-@pytest.mark.parametrize("method", ["invalidate", "expire"])
-def test_an_invalidation_outlives_a_restart_and_so_does_its_order(tmp_path: Path, call: Any, method: str) -> None:
-    clock = ManualClock()
-    loads = 0
-    for _ in range(4):
-        cache = UnifiedAPICache.create(directory=tmp_path, clock=clock)
-        items = Items(cache)
-        change(cache, call, method, tags=["a"])
-        call(cache, operation="items.get", item="a")
-        call(cache, operation="items.get", item="a")
-        loads += len(items.calls)
-        cache.close()
-    assert loads == 4
-
-
-def test_what_was_cleared_is_nowhere_after_a_restart(tmp_path: Path, call: Any) -> None:
-    clock = ManualClock()
-    for _ in range(2):
-        cache = UnifiedAPICache.create(directory=tmp_path, clock=clock)
-        items = Items(cache)
-        call(cache, operation="items.get", item="a")
-        cache.clear()
-        cache.close()
-        assert items.calls == ["a"]
-
-
-def test_the_clears_of_two_processes_both_count(pair: tuple[UnifiedAPICache, UnifiedAPICache], call: Any) -> None:
-    here, there = pair
-    one, other = Items(here), Items(there)
-    call(here, operation="items.get", item="a")
-    call(there, operation="items.get", item="b")
-    here.clear()
-    there.clear()
-    call(here, operation="items.get", item="a")
-    call(there, operation="items.get", item="b")
-    assert one.calls == ["a", "a"]
-    assert other.calls == ["b", "b"]
-
-
 # What is refused.
 
 
@@ -542,47 +264,3 @@ def test_what_names_nothing_is_refused_and_changes_nothing(
         change(cache, call, method, **concerned)
     assert call(cache, operation="items.get", item="a") == "a 1"
     assert len(items.calls) == 1
-
-
-# The table of markers.
-
-
-@pytest.mark.parametrize("soft", [True, False])
-def test_past_ten_thousand_markers_more_is_invalidated_and_never_less(soft: bool) -> None:
-    table = MarkerTable()
-    kinds = ("tag", "key", "operation", "prefix")
-    digits = [f"{n:064x}" for n in range(10_002)]
-    for n in range(10_002):
-        at = {"stale_at": float(n)} if soft else {"gone_at": float(n), "stale_at": float(n)}
-        table.add([Marker(kinds[n % 4], digits[n], **at)])  # type: ignore[arg-type] # one of the scopes
-    assert len(table) <= 10_000
-    for n in (*range(0, 10_002, 97), 10_000, 10_001):
-        concerned = {
-            "tag": ("op", [digits[n]], b"other"),
-            "key": ("op", [], bytes.fromhex(digits[n])),
-            "operation": (digits[n], [], b"other"),
-            "prefix": (f"{digits[n]}.x", [], b"other"),
-        }[kinds[n % 4]]
-        gone_at, stale_at = table.concerning(*concerned)
-        assert stale_at >= n
-        assert soft or gone_at >= n
-        assert not soft or gone_at < 0
-
-
-def test_markers_joined_by_many_threads_are_all_known() -> None:
-    table = MarkerTable()
-    barrier = threading.Barrier(4)
-
-    def add(first: int) -> None:
-        barrier.wait()
-        for n in range(first, 4000, 4):
-            table.add([Marker("tag", "a", float(n), float(n)), Marker("operation", "o", float(n))])
-            table.of_operation("o")
-
-    threads = [threading.Thread(target=add, args=(first,)) for first in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert table.concerning("o", ["a"], b"") == (3999.0, 3999.0)
-    assert table.of_operation("o")[0] == 3999.0

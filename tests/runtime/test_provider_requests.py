@@ -43,6 +43,7 @@ def body_of(*arguments: Any, **parameters: Any) -> Any:
     return json.loads(request_of(*arguments, **parameters).body)
 
 
+RESPONSES = {"openai": {"api": "responses"}}
 CONVERSATION = [
     {"role": "user", "content": "hi"},
     {"role": "assistant", "content": "ja"},
@@ -68,12 +69,13 @@ def test_the_openai_sdk_sends_the_same_to_each_of_its_endpoints(upstream: Any) -
     extra = {"seed": 7, "response_format": {"type": "json_object"}}
     options = {"model": "gpt-4.1-mini", "temperature": 0.5}
     system = {"role": "system", "content": "be brief"}
+    responses = named("openai", RESPONSES)
     sent = [
         request_of(
             "openai", messages=CONVERSATION, system="be brief", max_tokens=50, stop="END", extra=extra, **options
         ),
-        request_of("openai", prompt="hi", system="be brief", max_tokens=50, api="responses", **options),
-        request_of("openai", messages=CONVERSATION, api="responses", extra={"store": False}, **options),
+        responses.request(call_of("completion", prompt="hi", system="be brief", max_tokens=50, **options)),
+        responses.request(call_of("completion", messages=CONVERSATION, extra={"store": False}, **options)),
         request_of("openai", "embedding", texts=["a", "b"], dimensions=2, model="e-1"),
         request_of("openai", "embedding", text="a", model="e-1"),
     ]
@@ -104,8 +106,8 @@ def test_streams_are_asked_for_as_the_sdks_do(upstream: Any) -> None:
         list(other.chat.completions.create(model="m-1", messages=messages, stream=True, stream_options=usage))
         list(other.responses.create(model="m-1", input="hi", stream=True))
     sent = [
-        named(name).stream_request(call_of("completion", prompt="hi", **more))
-        for name, more in [("anthropic", {}), ("openai", {}), ("openai", {"api": "responses"})]
+        named(name, options).stream_request(call_of("completion", prompt="hi"))
+        for name, options in [("anthropic", {}), ("openai", {}), ("openai", RESPONSES)]
     ]
     assert [json.loads(each.body) for each in sent] == [asked.json for asked in upstream.asked]
 
@@ -204,8 +206,7 @@ def test_a_base_url_that_is_none_is_named_not_shown(url: str, monkeypatch: pytes
         ("openai", "completion", {"promt": "x"}, r"cannot carry parameter 'promt' .*did you mean 'prompt'"),
         ("openai", "completion", {"prompt": "x", "top_p": 1}, "cannot carry parameter 'top_p' .*'extra'"),
         ("anthropic", "completion", {"prompt": "x", "api": "responses"}, "cannot carry parameter 'api'"),
-        ("openai", "completion", {"prompt": "x", "api": "respones"}, "parameter 'api' .*did you mean 'responses'"),
-        ("openai", "completion", {"prompt": "x", "api": "responses", "stop": "a"}, "parameter 'stop'"),
+        ("openai", "completion", {"prompt": "x", "api": "responses"}, "cannot carry parameter 'api'"),
         ("openai", "completion", {}, "either 'prompt' or 'messages'"),
         ("openai", "completion", {"prompt": "x", "messages": CONVERSATION}, "either 'prompt' or 'messages'"),
         ("openai", "completion", {"prompt": b"x"}, "parameter 'prompt' is of type bytes; give str"),
@@ -291,3 +292,15 @@ def wire_response(answer: Any, sent: Request) -> Any:
     from apicache.provider import Response
 
     return Response(status=answer.status, headers={}, body=answer.body + str(dict(sent.headers)).encode())
+
+
+def test_what_the_responses_api_has_not_is_refused() -> None:
+    with pytest.raises(InputError, match="'stop' is not taken by the responses API"):
+        named("openai", RESPONSES).request(call_of("completion", prompt="x", stop="a"))
+
+
+def test_a_request_shows_no_path_for_a_key_may_stand_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOT", "shortkey9")
+    given = {"mine": {"url": "https://me:word@host.example/${BOT}/v1", "body": {"a": "{prompt}"}}}
+    shown = repr(named("mine", given).request(call_of("completion", prompt="x")))
+    assert shown == "<POST https://host.example, 9 bytes>"

@@ -36,9 +36,9 @@ class Driver:
         self._run = run
 
     def __call__(self, place: str) -> Streamed:
-        name, more, _ = APIS[place]
-        provider: Any = named(name)
-        call = ProviderCall(operation="completion", parameters={"prompt": "a private prompt", **more}, model="asked")
+        name, options, _ = APIS[place]
+        provider: Any = named(name, {name: options})
+        call = ProviderCall(operation="completion", parameters={"prompt": "a private prompt"}, model="asked")
         sent = provider.stream_request(call)
         arguments = {"headers": dict(sent.headers), "content": sent.body, "timeout": 10}
         if self._run is None:
@@ -52,7 +52,7 @@ class Driver:
                 told = Response(status=response.status_code, headers=dict(response.headers), body=response.read())
                 provider.reply(call, told)
             for piece in response.iter_raw():
-                texts += [reader.take(event.data) for event in parser.feed(piece) if not reader.ended]
+                texts += [reader.take(data) for data in parser.feed(piece) if not reader.ended]
         return [text for text in texts if text], reader.reply()
 
     async def _async(self, provider: Any, call: ProviderCall, opened: Any) -> Streamed:
@@ -64,7 +64,7 @@ class Driver:
                 )
                 provider.reply(call, told)
             async for piece in response.aiter_raw():
-                texts += [reader.take(event.data) for event in parser.feed(piece) if not reader.ended]
+                texts += [reader.take(data) for data in parser.feed(piece) if not reader.ended]
         return [text for text in texts if text], reader.reply()
 
 
@@ -197,26 +197,10 @@ def test_the_refusal_of_a_stream_is_its_text_and_marked(upstream: Any, drive: Dr
     assert (texts, reply.value.finish_reason) == (["I cannot."], "filter")
 
 
-def pulled(place: str, data: list[bytes]) -> Iterator[str]:
-    name, more, _ = APIS[place]
-    call = ProviderCall(operation="completion", parameters={"prompt": "x", **more}, model="m")
-    return named(name).stream_texts(call, iter(data))
-
-
-@pytest.mark.parametrize("place", APIS)
-def test_a_stream_can_be_pulled_and_stops_at_its_end(place: str) -> None:
-    parser = EventParser()
-    data = [event.data for piece in APIS[place][2]("a", "b") for event in parser.feed(piece)]
-    texts = pulled(place, [*data, b"what follows is not read"])
-    assert (next(texts), *texts) == ("a", "b")
-    with pytest.raises(ProviderError, match="ends before"):
-        list(pulled(place, data[:3]))
-
-
 def test_a_declared_endpoint_and_an_embedding_cannot_be_streamed() -> None:
     endpoint: Any = named("groq", {"groq": {"url": "https://api.groq.com"}})
     call = ProviderCall(operation="completion", parameters={"prompt": "x"}, model="m")
-    for refuse in (endpoint.stream_request, endpoint.stream_reader, lambda call: endpoint.stream_texts(call, iter(()))):
+    for refuse in (endpoint.stream_request, endpoint.stream_reader):
         with pytest.raises(InputError, match="provider 'groq' cannot stream operation 'completion'"):
             refuse(call)
     with pytest.raises(InputError, match="cannot be streamed"):

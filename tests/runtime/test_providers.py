@@ -52,7 +52,8 @@ def ask(exchange: Callable[..., Response], upstream: Any) -> Ask:
     """`ask(provider, operation, **parameters)` asks the server and reads what it answers."""
 
     def ask(name: str, operation: str = "completion", seconds: float = 10, **parameters: Any) -> Reply:
-        provider: Any = named(name)
+        options = {"api": parameters.pop("api")} if "api" in parameters else {}
+        provider: Any = named(name, {name: options})
         model = parameters.pop("model", None) or provider.model_for(operation)
         call = ProviderCall(operation=operation, parameters=parameters, model=model)
         return provider.reply(call, exchange(name, provider.request(call), seconds))

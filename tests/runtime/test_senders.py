@@ -1,16 +1,21 @@
 """The sender over real HTTP, sync and async."""
 
 import asyncio
+import contextlib
 import gc
 import gzip
 import importlib.util
 import logging
 import os
+import socket
+import threading
+import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from apicache import senders
@@ -115,6 +120,75 @@ def test_no_answer_in_time_is_a_timeout(upstream: Any, send: Send) -> None:
     error = refused(send, request_to(f"{upstream.url}/any"), 0.05)
     assert error.kind == "timeout"
     assert "someone did not answer within 0.05 s" in str(error)
+
+
+def drip(head: bytes, rest: bytes) -> str:
+    """The URL of a server that answers one request, `rest` of it a byte at a time."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def answer() -> None:
+        with server, server.accept()[0] as taken, contextlib.suppress(OSError):  # the client gives up
+            taken.recv(65536)
+            taken.sendall(head)
+            for byte in rest:
+                taken.sendall(bytes([byte]))
+                time.sleep(0.02)
+
+    threading.Thread(target=answer, daemon=True).start()
+    return f"http://127.0.0.1:{server.getsockname()[1]}/"
+
+
+@pytest.mark.parametrize(
+    ("head", "rest"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"a" * 20 + b"\r\nContent-Length: 0\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n", b"a" * 40),
+    ],
+)
+def test_a_response_that_drips_has_as_long_as_any(send: Send, head: bytes, rest: bytes) -> None:
+    assert refused(send, request_to(drip(head, rest)), 0.1).kind == "timeout"
+
+
+def test_a_stream_whose_head_drips_has_as_long_as_any() -> None:
+    sender = HTTPSender()
+    with pytest.raises(ProviderError, match=r"did not answer within 0\.1 s"):
+        sender.stream_sync("someone", request_to(drip(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"a" * 40)), 0.1)
+    sender.close()
+
+
+def test_the_pieces_of_a_stream_have_the_time_each_and_not_together() -> None:
+    sender = HTTPSender()
+    body = b"data: %d\n\n"
+    url = drip(b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n", b"".join(body % n for n in range(4)) + b"\n" * 4)
+    events = sender.stream_sync("someone", request_to(url), 0.5)
+    assert list(events) == [b"0", b"1", b"2", b"3"]
+    sender.close()
+
+
+def test_threads_that_send_at_once_share_their_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    together = threading.Barrier(4)
+
+    class Slow(httpx.HTTPTransport):
+        def __init__(self, **options: Any) -> None:
+            made.append(self)
+            threading.Event().wait(0.02)
+            super().__init__(**options)
+
+    monkeypatch.setattr(httpx, "HTTPTransport", Slow)
+    sender = HTTPSender()
+
+    def first() -> None:
+        together.wait()
+        sender._sync_transport(httpx)
+
+    threads = [threading.Thread(target=first) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1
+    sender.close()
 
 
 def test_a_cut_connection_is_unavailable(upstream: Any, send: Send) -> None:

@@ -417,6 +417,12 @@ def test_credentials_are_never_in_a_problem(tmp_path: Path) -> None:
         ("redis://:p@ss@h/0", "redis://h/0"),
         ("see redis://u:p@h and go on", "see redis://h and go on"),
         ("a@b", "a@b"),
+        ("https://h/bot123456:AAEplanted-secret-token/x?q=1", "https://h/REDACTED/x"),
+        ("unknown 'https://u:p@h/bot123456:AAEplanted-secret-token'; give", "unknown 'https://h/REDACTED'; give"),
+        (
+            "https://a-long-name-of-host1.example.test:8000/v1/models",
+            "https://a-long-name-of-host1.example.test:8000/v1/models",
+        ),
     ],
 )
 def test_urls_are_shown_without_credentials(text: str, cut: str) -> None:

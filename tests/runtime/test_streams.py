@@ -4,11 +4,13 @@ import asyncio
 import threading
 import time
 
+import msgspec
 import pytest
 
 from apicache import InputError, UnifiedAPICache
 from apicache.live import StreamEndedEarlyError
 from apicache.packed import unpack
+from apicache.streams import StreamCall
 from apicache.tagged import decode
 
 
@@ -340,3 +342,50 @@ def test_a_stream_whose_event_loop_has_stopped_tells_who_waits_elsewhere():
     mine.close()
     loop.run_until_complete(asyncio.sleep(0.01))
     loop.close()
+
+
+class Hanging:
+    """What a caller is given that never lets itself be entered."""
+
+    def __init__(self, chunks):
+        self.aclose = chunks.aclose
+        self.is_entered = False
+
+    async def __aenter__(self):
+        self.is_entered = True
+        await asyncio.Event().wait()
+
+    async def __aexit__(self, *_):
+        raise AssertionError
+
+
+@pytest.mark.parametrize("hangs_in", ["give", "enter"])
+def test_a_caller_that_is_cancelled_before_it_has_its_stream_leaves_it(hangs_in):
+    teller = Teller(is_async=True).open_gates(1)
+    given = []
+
+    async def give(_head, chunks):
+        given.append(Hanging(chunks))
+        if hangs_in == "give":
+            await asyncio.Event().wait()
+        return given[0]
+
+    async def main():
+        plan = teller.cache._plan_stream(None, (), {"operation": "tell", "prompt": "p"})
+        plan.streamed = msgspec.structs.replace(plan.streamed, give=give)
+
+        async def entering():
+            async with StreamCall(teller.cache._engine.streams, plan):
+                raise AssertionError
+
+        caller = asyncio.create_task(entering())
+        while not given or (hangs_in == "enter" and not given[0].is_entered):
+            await asyncio.sleep(0.001)
+        assert teller.ended == 0
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        while not teller.ended:
+            await asyncio.sleep(0.001)
+
+    asyncio.run(main())

@@ -1,7 +1,10 @@
 """Streams of httpx and of the SDKs, over real HTTP."""
 
 import asyncio
+import contextlib
 import importlib.util
+import socket
+import threading
 from pathlib import Path
 
 import anthropic
@@ -12,6 +15,7 @@ import openai
 import pytest
 
 from apicache import UnifiedAPICache
+from apicache.clock import ManualClock
 
 _spec = importlib.util.spec_from_file_location("provider_server", Path(__file__).with_name("provider_server.py"))
 wire = importlib.util.module_from_spec(_spec)
@@ -102,6 +106,14 @@ def test_what_must_not_be_stored_is_received_each_time(cache, upstream, answer):
     assert len(upstream.asked) == 2
 
 
+def test_a_stream_of_events_that_says_no_cache_is_stored(cache, upstream):
+    upstream.script("openai", pieces(*PIECES, **{"cache-control": "no-cache"}))
+    url = f"{upstream.url}/v1/chat/completions"
+    (first, _), (second, _) = read(cache, httpx, url), read(cache, httpx, url)
+    assert first == second
+    assert len(upstream.asked) == 1
+
+
 def test_calls_that_differ_share_no_stream(cache, upstream):
     upstream.script("openai", lambda asked: pieces(asked.body, asked.headers.get("authorization", "").encode()))
     url = f"{upstream.url}/v1/chat/completions"
@@ -127,6 +139,60 @@ def test_a_body_that_is_cut_raises_and_is_not_stored(cache, upstream):
         with pytest.raises(httpx.RemoteProtocolError):
             read(cache, httpx, f"{upstream.url}/v1/chat/completions")
     assert len(upstream.asked) == 2
+
+
+@contextlib.contextmanager
+def stalling_server():
+    """An HTTP server that sends one chunk, then waits for the client to hang up; gives its URL and when that was."""
+    listening, hung_up = socket.create_server(("127.0.0.1", 0)), threading.Event()
+
+    def serve():
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n")
+            connection.settimeout(10)
+            if connection.recv(1) == b"":
+                hung_up.set()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/", hung_up
+    finally:
+        thread.join(10)
+        listening.close()
+
+
+def test_a_sync_response_that_all_have_left_is_hung_up_on_amid_its_silence():
+    cache = UnifiedAPICache.create()
+    with stalling_server() as (url, hung_up), httpx.Client(timeout=10, trust_env=False) as client:
+        with cache.cached_stream_sync(client.stream, "GET", url) as response:
+            assert next(response.iter_raw()) == b"abc"
+            assert not hung_up.is_set()
+        assert hung_up.wait(5)
+        assert cache.flush()
+    stats = cache.get_stats()
+    assert (stats["stored"], stats["load_errors"]) == (0, 0)
+
+
+@pytest.mark.parametrize(("status", "is_replayed"), [(503, True), (429, True), (404, False)])
+@pytest.mark.parametrize("reading", [read, read_sync])
+def test_a_stale_response_is_replayed_for_one_that_says_that_the_upstream_failed(
+    upstream, reading, status, is_replayed
+):
+    clock = ManualClock()
+    cache = UnifiedAPICache.create(clock=clock)
+    upstream.script("openai", pieces(*PIECES), wire.failure(status))
+    url, view = f"{upstream.url}/v1/chat/completions", cache.using(ttl=100, grace=100)
+    lines, _ = reading(view, httpx, url)
+    assert cache.flush()
+    clock.advance(150)
+    again, response = reading(view, httpx, url)
+    assert (again == lines, response.status_code) == (is_replayed, 200 if is_replayed else status)
+    assert len(upstream.asked) == 2
+    stats = cache.get_stats()
+    assert (stats["stale"], stats["load_errors"]) == ((1, 1) if is_replayed else (0, 0))
 
 
 def chat_events(*texts, done=True):

@@ -1,5 +1,6 @@
 import asyncio
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +158,174 @@ def test_what_was_warmed_is_hit_by_another_cache_on_the_same_folder(tmp_path: Pa
         cache.close()
     assert calls == [1]
     assert cache.get_stats()["tier_hits"] == {"disk": 1}
+
+
+class Batched:
+    """A cache with the batched operation `embed`, in memory or on disk, async or sync; `sent` has each call's items."""
+
+    def __init__(self, where: str, kind: str, directory: Path, **options: Any) -> None:
+        self.sent: list[list[int]] = []
+        self.options = options
+        self.kind, self.clock = kind, ManualClock()
+        self.cache = UnifiedAPICache.create(clock=self.clock, directory=directory if where == "disk" else None)
+        self.before: Callable[[list[int]], None] = lambda ns: None
+        self._register()
+
+    def _register(self) -> None:
+        def embed(ns: list[int]) -> list[Any]:
+            self.sent.append(list(ns))
+            self.before(ns)
+            return [ValueError("negative") if n < 0 else n * n for n in ns]
+
+        async def embed_async(ns: list[int]) -> list[Any]:
+            return embed(ns)
+
+        self.cache.batched("embed", over="n", ttl="1m", **self.options)(embed if self.kind == "sync" else embed_async)
+
+    def warm(self, *ns: int, **options: Any) -> list[WarmOutcome]:
+        return asyncio.run(self.cache.warm_cache([{"operation": "embed", "n": n} for n in ns], **options))
+
+    def statuses(self, *ns: int) -> list[str]:
+        return [outcome.status for outcome in self.warm(*ns)]
+
+
+@pytest.fixture(params=["memory", "disk"])
+def where(request: Any) -> str:
+    found: str = request.param
+    return found
+
+
+@pytest.fixture(params=["async", "sync"])
+def batched(request: Any, where: str, tmp_path: Path) -> Iterator[Batched]:
+    made = Batched(where, request.param, tmp_path)
+    yield made
+    made.cache.close()
+
+
+def test_calls_of_a_batched_operation_become_one_call_whatever_the_concurrency(batched: Batched) -> None:
+    seen: list[WarmOutcome] = []
+    outcomes = batched.warm(*range(20), concurrency=2, on_outcome=seen.append)
+    assert [(outcome.position, outcome.status) for outcome in outcomes] == [(n, "warmed") for n in range(20)]
+    assert sorted(seen, key=lambda outcome: outcome.position) == outcomes
+    assert [sorted(ns) for ns in batched.sent] == [list(range(20))]
+    found = asyncio.run(batched.cache.cached_api_calls([{"operation": "embed", "n": n} for n in range(20)]))
+    assert found == [n * n for n in range(20)]
+    assert len(batched.sent) == 1
+
+
+def test_only_what_is_not_fresh_is_sent_and_an_item_that_fails_fails_alone(batched: Batched) -> None:
+    assert batched.statuses(1, 2) == ["warmed"] * 2
+    assert batched.statuses(1, -1, 3, 3, 2) == ["fresh", "failed", "warmed", "fresh", "fresh"]
+    assert batched.warm(-1)[0].error == "ValueError: negative"
+    batched.clock.advance(61)
+    assert batched.statuses(1, 2) == ["warmed"] * 2
+    assert [sorted(ns) for ns in batched.sent] == [[1, 2], [-1, 3], [-1], [1, 2]]
+
+
+@pytest.mark.parametrize("kind", ["async", "sync"])
+def test_a_warmed_batch_is_on_disk_before_it_is_reported(kind: str, tmp_path: Path) -> None:
+    first, second = Batched("disk", kind, tmp_path), Batched("disk", kind, tmp_path)
+    tiers = first.cache._engine.tiers
+
+    def on_outcome(outcome: WarmOutcome) -> None:
+        assert outcome.key is not None
+        found.update(tiers.far[0].get_many([bytes.fromhex(outcome.key)]))
+
+    found: dict[bytes, Any] = {}
+    outcomes = first.warm(1, 2, 3, on_outcome=on_outcome)
+    assert {key.hex() for key in found} == {outcome.key for outcome in outcomes}
+    assert second.statuses(1, 2, 3) == ["fresh"] * 3
+    assert second.sent == []
+    first.cache.close()
+    second.cache.close()
+
+
+def test_a_batch_is_not_held_back_by_other_calls_and_is_reported_as_it_ends(where: str, tmp_path: Path) -> None:
+    batched = Batched(where, "async", tmp_path, batch_size=2)
+    reported: list[int] = []
+
+    @batched.cache.operation("last")
+    async def last() -> int:
+        while len(reported) < 4:
+            await asyncio.sleep(0)
+        return 1
+
+    entries: list[dict[str, Any]] = [{"operation": "last"}, *({"operation": "embed", "n": n} for n in range(4))]
+    outcomes = asyncio.run(
+        batched.cache.warm_cache(entries, concurrency=1, on_outcome=lambda outcome: reported.append(outcome.position))
+    )
+    assert [outcome.operation for outcome in outcomes] == ["last", *["embed"] * 4]
+    assert (sorted(reported[:4]), reported[4]) == ([1, 2, 3, 4], 0)
+    batched.cache.close()
+
+
+def test_a_sync_batch_does_not_hold_up_the_event_loop(where: str, tmp_path: Path) -> None:
+    batched = Batched(where, "sync", tmp_path)
+    released = threading.Event()
+    batched.before = lambda ns: None if released.wait(10) else pytest.fail("the event loop stands still")
+
+    @batched.cache.operation("release")
+    async def release() -> None:
+        while not batched.sent:
+            await asyncio.sleep(0)
+        released.set()
+
+    entries: list[dict[str, Any]] = [
+        {"operation": "embed", "n": 1},
+        {"operation": "embed", "n": 2},
+        {"operation": "release"},
+    ]
+    outcomes = asyncio.run(batched.cache.warm_cache(entries))
+    assert [outcome.status for outcome in outcomes] == ["warmed"] * 3
+    assert [sorted(ns) for ns in batched.sent] == [[1, 2]]
+    batched.cache.close()
+
+
+def test_a_sync_call_that_waits_for_a_batch_leaves_it_a_thread(where: str, tmp_path: Path) -> None:
+    batched = Batched(where, "sync", tmp_path)
+
+    @batched.cache.operation("outer")
+    def outer(n: int) -> Any:
+        return batched.cache.cached_api_call_sync(operation="embed", n=n)
+
+    entries = [{"operation": operation, "n": n} for n in range(3) for operation in ("outer", "embed")]
+    outcomes = asyncio.run(batched.cache.warm_cache(entries, concurrency=1))
+    assert {outcome.error for outcome in outcomes} == {None}
+    assert sorted(n for ns in batched.sent for n in ns) == [0, 1, 2]
+    batched.cache.close()
+
+
+@pytest.mark.parametrize("kind", ["async", "sync"])
+def test_a_long_list_of_batched_calls_begins_a_part_at_a_time(kind: str, tmp_path: Path) -> None:
+    batched = Batched("memory", kind, tmp_path, batch_size=1000)
+    assert set(batched.statuses(*range(201))) == {"warmed"}
+    assert [len(ns) for ns in batched.sent] == [200, 1]
+
+
+def test_cancelling_ends_a_batch_under_way(cache: UnifiedAPICache) -> None:
+    begun: list[list[int]] = []
+
+    @cache.batched("embed", over="n")
+    async def embed(ns: list[int]) -> None:
+        begun.append(ns)
+        await asyncio.Event().wait()
+
+    async def run() -> None:
+        warming = asyncio.create_task(cache.warm_cache([{"operation": "embed", "n": n} for n in range(3)]))
+        while not begun:
+            await asyncio.sleep(0)
+        warming.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await warming
+
+    asyncio.run(run())
+    assert begun == [[0, 1, 2]]
+    assert len(cache._engine.flights) == 0
+
+
+@pytest.mark.parametrize("form", ["operation", "batched"])
+def test_a_sync_call_that_raises_stop_iteration_fails_and_ends(cache: UnifiedAPICache, form: str) -> None:
+    register = cache.operation("ends") if form == "operation" else cache.batched("ends", over="n")
+    register(lambda n: next(iter(())))
+    (outcome,) = asyncio.run(cache.warm_cache([{"operation": "ends", "n": 1}]))
+    assert (outcome.status, outcome.error) == ("failed", "RuntimeError: the call raised StopIteration")

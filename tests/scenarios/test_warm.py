@@ -109,3 +109,15 @@ def test_warming_a_cache_that_is_off_is_refused_before_any_call(calls):
     with pytest.raises(InputError, match="the application's cache is off"):
         warm(cache, "a")
     assert calls == []
+
+
+def test_scenarios_of_a_batched_operation_are_sent_together():
+    cache, sent = UnifiedAPICache.create(), []
+    cache.batched("embed", over="text")(lambda texts: sent.append(texts) or texts)
+    scenarios = [
+        Scenario(path=Path("faq.yaml"), line=line, operation="embed", params={"text": text}, name=None)
+        for line, text in enumerate("abcdefghij", start=1)
+    ]
+    report = run_warming(cache, scenarios, concurrency=2, on_progress=lambda done: None)
+    assert statuses(report) == ["warmed"] * 10
+    assert sent == [list("abcdefghij")]

@@ -18,7 +18,7 @@ from multidict import CIMultiDict, CIMultiDictProxy, istr
 from yarl import URL
 
 from apicache.adapter import Identified, Snapshot, check_repeatable
-from apicache.credentials import split_headers, storable_headers, storable_url, url_carries_credential
+from apicache.credentials import jar_cookies, split_headers, storable_headers, storable_url, url_carries_credential
 from apicache.errors import UnidentifiableError, UnstorableError
 from apicache.http_semantics import (
     NOT_MODIFIED,
@@ -92,6 +92,7 @@ def _identified(session: aiohttp.ClientSession, request: aiohttp.ClientRequest, 
     headers, secret_headers = split_headers(request.headers.items())
     check_unconditional(headers)
     proxy, proxy_credentials = _proxy(session, given)
+    cookies = jar_cookies(session.cookie_jar)
     options = {name: given[name] for name in _OPTIONS if given.get(name) is not None}
     body = _frozen_body(session, given)
 
@@ -117,13 +118,11 @@ def _identified(session: aiohttp.ClientSession, request: aiohttp.ClientRequest, 
             "options": options,
             "settings": {**_settings(session), "proxy": proxy},
         },
-        credentials=[url, secret_headers, proxy_credentials],
+        credentials=[url, secret_headers, proxy_credentials, cookies],
         context=_Live(request, session),
-        carries_credentials=bool(secret_headers) or any(proxy_credentials) or url_carries_credential(url),
+        carries_credentials=bool(secret_headers or cookies) or any(proxy_credentials) or url_carries_credential(url),
         send=load({}),
-        revalidate=(
-            (lambda validators: load(conditions(validators))) if request.method in REVALIDATABLE_METHODS else None
-        ),
+        revalidate=(lambda found: load(conditions(found))) if request.method in REVALIDATABLE_METHODS else None,
     )
 
 

@@ -4,9 +4,10 @@
 `asyncpg.Record`s.
 
 Of a connection's session, what PostgreSQL reports to its clients is read off (search_path from version 18 on). What it
-does not report - `SET ROLE`, a tenant in a setting of the application's own - is not seen: name whose answers they are
-with `using(scope=...)`. A pool resets its connections, so there only its own arguments count; of its `init=` function,
-the code. A connection does one thing at a time: give a pool to what is refreshed in the background.
+does not report - `SET ROLE`, a tenant in a setting of the application's own - is not seen, so a connection, also one
+from a pool, is cached only where `using(scope=...)` names whose answers they are. Who asks a pool takes any of its
+connections: there only its own arguments count; of its `init=` function, the code. A connection does one thing at a
+time: give a pool to what is refreshed in the background.
 """
 
 import functools
@@ -37,6 +38,7 @@ _REPORTED: Final = (
     "server_version",
 )
 _FIRST_WITH_SEARCH_PATH: Final = 18
+_UNSEEN: Final = "its connection may have a role or a tenant set, which cannot be read off"
 
 
 def identify(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Identified | None:
@@ -71,6 +73,7 @@ def identify(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappin
         credentials=credentials,
         context=None,
         carries_credentials=any(credentials),
+        needs_scope=None if kind is asyncpg.Pool else _UNSEEN,
     )
 
 

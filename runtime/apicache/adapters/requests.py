@@ -13,7 +13,7 @@ import requests.structures
 import urllib3
 
 from apicache.adapter import Identified, Snapshot, check_repeatable
-from apicache.credentials import split_headers, storable_headers, storable_url, url_carries_credential
+from apicache.credentials import jar_cookies, split_headers, storable_headers, storable_url, url_carries_credential
 from apicache.errors import UnidentifiableError, UnstorableError
 from apicache.http_semantics import (
     NOT_MODIFIED,
@@ -69,6 +69,8 @@ def _identified(
     url = str(prepared.url)
     headers, secret_headers = split_headers((str(k), _text(v)) for k, v in prepared.headers.items())
     check_unconditional(headers)
+    # The session's and the call's own: a redirect is sent those that go to its target.
+    cookies = jar_cookies(prepared._cookies or ())  # type: ignore[attr-defined]  # noqa: SLF001 - no public reader
     return Identified(
         label=f"{prepared.method} {urlsplit(url).hostname}",
         parameters={
@@ -84,9 +86,9 @@ def _identified(
                 "proxies": dict(sending["proxies"]),
             },
         },
-        credentials=[url, secret_headers, sending["cert"]],
+        credentials=[url, secret_headers, sending["cert"], cookies],
         context=prepared,
-        carries_credentials=bool(secret_headers or sending["cert"]) or url_carries_credential(url),
+        carries_credentials=bool(secret_headers or sending["cert"] or cookies) or url_carries_credential(url),
         revalidate=_revalidation(prepared, sending, session) if prepared.method in REVALIDATABLE_METHODS else None,
     )
 

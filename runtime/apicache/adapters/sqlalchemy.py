@@ -1,17 +1,20 @@
 """The adapter of SQLAlchemy, https://docs.sqlalchemy.org.
 
-`execute`, `scalars` and `scalar` of a `Connection` or a `Session`, for text and for selects of columns. A result is
-answered by what `Result.freeze()` gives: an `IteratorResult` of the same rows and keys, which has no cursor behind it.
+`execute`, `scalars` and `scalar` of a `Connection` or a `Session`, sync or async, for text and for selects of columns.
+A result is answered by what `Result.freeze()` gives: an `IteratorResult` of the same rows and keys, which has no cursor
+behind it. A `stream` is not kept.
 
-A SQLite connection is read off whole. Of other databases' sessions only the engine's own settings are seen: where a
-session is changed afterwards (`SET search_path`, a tenant's setting), name whose answers they are with
-`using(scope=...)`.
+A SQLite connection is read off whole; where an async caller has none yet, its file is known by the URL. Of other
+databases' sessions only the engine's own settings are seen. What is set afterwards (`SET ROLE`, `SET search_path`, a
+tenant's setting) is not, so a connection is cached only where `using(scope=...)` names whose answers they are. An
+engine (by `cached_db_query`) and a Session that has no connection yet take any of their pool's, and need no scope.
+SQLAlchemy only rolls back what returns to a pool: give a scope there too where connections go back with such settings.
 """
 
 import functools
 import inspect
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 import sqlalchemy as sa
@@ -20,16 +23,38 @@ from sqlalchemy.engine import Connection, Engine, IteratorResult
 from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlalchemy.orm import Session
 
-from apicache import tagged
+from apicache import sqlalchemy_engines, tagged
 from apicache.adapter import Identified, Snapshot
 from apicache.credentials import is_credential
-from apicache.db_api import check_values, columns_of, hand_over, place_of, rows_of, snapshot_of, stored, texts_in
+from apicache.db_api import (
+    check_values,
+    columns_of,
+    file_of,
+    hand_over,
+    place_of,
+    rows_of,
+    snapshot_of,
+    stored,
+    texts_in,
+)
 from apicache.errors import UnencodableError, UnidentifiableError, UnstorableError
 from apicache.sql import Read, check_parameters, read_of
 from apicache.sql_tokens import Dialect
-from apicache.sqlite_connections import settings_of
+from apicache.sqlite_connections import IN_MEMORY, plain_settings, settings_of
+
+try:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+except ImportError:  # greenlet is not there, which SQLAlchemy does not always bring: nor are async owners then
+
+    class _Absent:
+        pass
+
+    AsyncConnection = AsyncEngine = AsyncSession = _Absent  # type: ignore[assignment,misc]
 
 _METHODS: Final = ("execute", "scalars", "scalar")
+_KINDS: Final = (Connection, AsyncConnection, Session, AsyncSession)
+_ENGINES: Final = {Engine: sqlalchemy_engines.execute, AsyncEngine: sqlalchemy_engines.execute_async}
+_UNSEEN: Final = "its connection may have a role or a tenant set, which cannot be read off"
 _DIALECTS: Final[Mapping[str, Dialect]] = {
     "sqlite": "sqlite",
     "postgresql": "postgresql",
@@ -38,6 +63,8 @@ _DIALECTS: Final[Mapping[str, Dialect]] = {
 }
 _ADDED_BY_DIALECT: Final = frozenset({"regexp", "floor"})
 """Functions that SQLAlchemy adds to each SQLite connection."""
+_SERIALIZED: Final = 3
+"""`sqlite3.threadsafety` where threads may share a connection."""
 _STREAMED: Final = ("yield_per", "stream_results")
 _NO_EFFECT: Final = frozenset({"timeout", "connect_timeout", "check_same_thread", "isolation_level"})
 
@@ -47,15 +74,32 @@ def identify(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappin
     owner = getattr(function, "__self__", None)
     if owner is None:
         return None
-    name = getattr(function, "__name__", "")
-    kind = Session if isinstance(owner, Session) else Connection
-    if not isinstance(owner, kind):
-        raise UnidentifiableError(f"it belongs to a {type(owner).__name__}; only a Connection or a Session is known")
-    if name not in _METHODS or getattr(function, "__func__", None) is not getattr(kind, name):
-        raise UnidentifiableError(f"it is {name}(); only execute(), scalars() and scalar() with a query are kept")
+    name = _method(function, owner)
     statement, parameters, options = _given(*args, **kwargs)
-    session = _checked_session(owner, statement) if isinstance(owner, Session) else owner
-    return _Call(function, args, dict(kwargs), session).identified(name, statement, parameters, options)
+    make = functools.partial(function, *map(_copied, args), **{key: _copied(value) for key, value in kwargs.items()})
+    return _Call(make, *_asked(owner, statement)).identified(name, statement, parameters, options)
+
+
+def _method(function: Callable[..., Any], owner: Any) -> str:
+    """The name of a known method; raises UnidentifiableError for any other."""
+    name, known = getattr(function, "__name__", ""), getattr(function, "__func__", None)
+    if known is not None and known is _ENGINES.get(type(owner)):
+        return "execute"
+    kind = next((kind for kind in _KINDS if isinstance(owner, kind)), None)
+    if kind is None:
+        raise UnidentifiableError(f"it belongs to a {type(owner).__name__}; only a Connection or a Session is known")
+    if name not in _METHODS or known is not getattr(kind, name):
+        raise UnidentifiableError(f"it is {name}(); only execute(), scalars() and scalar() with a query are kept")
+    if any(getattr(type(owner), each) is not getattr(kind, each) for each in _METHODS):
+        raise UnidentifiableError(f"it belongs to a {type(owner).__name__}, which may do it in its own way")
+    return name
+
+
+def _copied(given: Any) -> Any:
+    """Parameters and options that the caller may change before the call is made."""
+    if isinstance(given, Mapping):
+        return {key: _copied(value) for key, value in given.items()}
+    return [_copied(value) for value in given] if type(given) is list else given
 
 
 def _given(statement: Any, parameters: Any = None, /, *rest: Any, **options: Any) -> tuple[Any, dict[str, Any], Any]:
@@ -73,27 +117,65 @@ def _given(statement: Any, parameters: Any = None, /, *rest: Any, **options: Any
     return statement, dict(parameters or {}), {**statement.get_execution_options(), **execution}
 
 
-def _checked_session(session: Session, statement: Any) -> Connection:
+def _asked(owner: Any, statement: Any) -> tuple[Engine, Connection | None, dict[str, Any]]:
+    """The engine that is asked, the connection that answers (None where any of the pool's may), and its options."""
+    bind, session = _sync(owner), None
+    if isinstance(bind, Session):
+        session = bind
+        _check_session(session)
+        bind = session.get_bind(clause=statement)
+    connection = _held(session, bind) if isinstance(bind, Engine) else bind
+    if connection is not None and (connection.closed or connection.invalidated):
+        raise UnidentifiableError("its connection is closed")
+    options = {**(connection or bind).get_execution_options(), **(getattr(session, "execution_options", None) or {})}
+    return bind.engine, connection, options
+
+
+def _sync(owner: Any) -> Any:
+    """The owner that does the work, in whose place an async one stands."""
+    if isinstance(owner, AsyncEngine):
+        return owner.sync_engine
+    if isinstance(owner, AsyncSession):
+        return owner.sync_session
+    if not isinstance(owner, AsyncConnection):
+        return owner
+    if owner.sync_connection is None:
+        raise UnidentifiableError("its connection is not open")
+    return owner.sync_connection
+
+
+def _held(session: Session | None, engine: Engine) -> Connection | None:
+    """A session's own connection to an engine, once it has one."""
+    transaction = None if session is None else session.get_transaction()
+    if transaction is None:
+        return None
+    try:
+        held = transaction._connections.get(engine)  # noqa: SLF001 - no public reader but one that connects
+    except AttributeError:
+        raise UnidentifiableError("this version of SQLAlchemy does not tell whether a session has begun") from None
+    return None if held is None else held[0]
+
+
+def _check_session(session: Session) -> None:
     if any(getattr(type(session), name) is not getattr(Session, name) for name in (*_METHODS, "get_bind")):
         raise UnidentifiableError(f"its session is a {type(session).__name__}, which may do it in its own way")
     if session.new or session.dirty or session.deleted:
         raise UnidentifiableError("its session has changes that are not in the database yet")
-    if list(session.dispatch.do_orm_execute):
-        raise UnidentifiableError("its session has listeners, which may change what is asked")
-    return session.connection(bind_arguments={"clause": statement})
+    listened = session.dispatch
+    if any(map(list, (listened.do_orm_execute, listened.after_begin, listened.after_transaction_create))):
+        raise UnidentifiableError("its session has listeners, which may change what is asked, or as whom")
 
 
 class _Call:
-    """A call of a known method; `connection` is the one that it goes through."""
+    """A call of a known method; `connection` is the one that it goes through, None for any of the engine's."""
 
     def __init__(
-        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], connection: Connection
+        self, make: Callable[[], Any], engine: Engine, connection: Connection | None, options: Mapping[str, Any]
     ) -> None:
-        self.make = functools.partial(function, *args, **kwargs)
-        self.connection = connection
+        self.make, self.engine, self.connection, self.options = make, engine, connection, options
 
     def identified(self, name: str, statement: Any, given: dict[str, Any], options: Any) -> Identified:
-        engine = self.connection.engine
+        engine = self.engine
         dialect = _DIALECTS.get(engine.dialect.name)
         if dialect is None:
             raise UnidentifiableError(f"its database is {engine.dialect.name}; known: {', '.join(sorted(_DIALECTS))}")
@@ -109,6 +191,9 @@ class _Call:
         context = (name, [(column, about["expr"]) for column, about in zip(columns, described, strict=False)])
         typed = {str(bind): _type(value.type, engine) for value, bind in compiled.bind_names.items()}
         settings, credentials = _engine_identity(engine)
+        session = self._sqlite(read, settings) if dialect == "sqlite" else None
+        if dialect != "sqlite":
+            self._check_transaction()
         return Identified(
             label=f"{read.label} ({settings['name']})",
             parameters={
@@ -117,26 +202,57 @@ class _Call:
                 "query": [read.text, str(compiled) if read.is_spelled else None],
                 "parameters": parameters,
                 "types": [typed, [[_name(column), _type(column.type, engine)] for column in columns]],
-                "options": {**self.connection.get_execution_options(), **options},
+                "options": {**self.options, **options},
                 "settings": settings,
-                "session": self._session(read),
+                "session": session,
             },
             credentials=credentials,
             context=context,
             carries_credentials=any(credentials),
-            send=None if name == "scalar" else functools.partial(_fetched, self.make, context),
+            needs_scope=self._needs_scope(session),
+            send=self.make if name == "scalar" else functools.partial(_fetched, self.make, context),
         )
 
-    def _session(self, read: Read) -> Any:
-        live = self.connection.connection.driver_connection
-        if isinstance(live, sqlite3.Connection):
-            if type(live) is not sqlite3.Connection:
-                raise UnidentifiableError(f"its connection is a {type(live).__name__}")
-            return settings_of(live, read, _ADDED_BY_DIALECT)
-        options = self.connection.get_execution_options()
-        if self.connection.in_transaction() and options.get("isolation_level") != "AUTOCOMMIT":
+    def _needs_scope(self, session: Any) -> str | None:
+        if session is not None:
+            return None if session["file"] else IN_MEMORY
+        return None if self.connection is None else _UNSEEN
+
+    def _check_transaction(self) -> None:
+        if self.connection is None or self.options.get("isolation_level") == "AUTOCOMMIT":
+            return
+        if self.connection.in_transaction():
             raise UnidentifiableError("its connection is in a transaction, which may have written what it reads")
-        return None
+
+    def _sqlite(self, read: Read, settings: dict[str, Any]) -> dict[str, Any]:
+        if self.connection is not None:
+            return _sqlite_session(self.connection, read)
+        if self.engine.dialect.is_async:
+            return _sqlite_file(self.engine, settings)
+        with self.engine.connect() as connection:
+            return _sqlite_session(connection, read)
+
+
+def _sqlite_session(connection: Connection, read: Read) -> dict[str, Any]:
+    live = connection.connection.driver_connection
+    if connection.dialect.is_async:
+        live = getattr(live, "_conn", None)  # no public reader: aiosqlite's own connection, in a thread of its own
+        if sqlite3.threadsafety < _SERIALIZED:
+            raise UnidentifiableError("this SQLite's connections belong to one thread")
+    if type(live) is not sqlite3.Connection:
+        raise UnidentifiableError(f"its connection is a {type(live).__name__}, which cannot be read off")
+    try:
+        return settings_of(live, read, _ADDED_BY_DIALECT)
+    except sqlite3.ProgrammingError:
+        raise UnidentifiableError("its connection can be read in its own thread only (check_same_thread)") from None
+
+
+def _sqlite_file(engine: Engine, settings: dict[str, Any]) -> dict[str, Any]:
+    """The file by its URL, where no connection can be looked at without waiting for it."""
+    path = str(engine.url.database or "")
+    if path.startswith("file:") or any(value is not None for value in settings["connect"].values()):
+        raise UnidentifiableError("its engine is opened with options, and has no connection to look at yet")
+    return plain_settings(None if path in {"", ":memory:"} else file_of(path))
 
 
 def _engine_identity(engine: Engine) -> tuple[dict[str, Any], list[Any]]:
@@ -209,8 +325,17 @@ def _type(kind: Any, engine: Engine) -> str:
 
 
 def _fetched(make: Callable[[], Any], context: tuple[str, list[tuple[Any, Any]]]) -> Any:
-    """The answer as rows that were fetched, handed over where they can be stored."""
+    """The answer as rows that were fetched, or an awaitable of it."""
     result = make()
+    return _awaited(result, context) if inspect.isawaitable(result) else _read(result, context)
+
+
+async def _awaited(made: Awaitable[Any], context: tuple[str, list[tuple[Any, Any]]]) -> Any:
+    return _read(await made, context)
+
+
+def _read(result: Any, context: tuple[str, list[tuple[Any, Any]]]) -> Any:
+    """A result read to its end, handed over where its rows can be stored."""
     if context[0] == "scalars":
         values = result.all()
         data = stored(["scalar"], ([value] for value in values))
@@ -227,9 +352,9 @@ def _fetched(make: Callable[[], Any], context: tuple[str, list[tuple[Any, Any]]]
         tagged.encode(data)
     except UnencodableError:
         return own
-    copy = replay(data, context)
-    hand_over(_rows(copy), data)
-    return copy
+    replayed = replay(data, context)
+    hand_over(_rows(replayed), data)
+    return replayed
 
 
 def snapshot(response: Any) -> Snapshot | None:

@@ -6,6 +6,8 @@ database's, and its `lastrowid`, which says nothing after a query, is another on
 
 A load with a timeout, and a refresh in the background, run in another thread: such policies need a connection that was
 opened with `check_same_thread=False`.
+
+A database in memory is its connection's alone: it needs a scope that says which one it is (`using(scope=...)`).
 """
 
 import datetime as dt
@@ -19,7 +21,7 @@ from apicache.adapter import Identified, Snapshot
 from apicache.db_api import columns_of, hand_over, rows_of, snapshot_of, stored
 from apicache.errors import UnencodableError, UnidentifiableError, UnstorableError
 from apicache.sql import check_parameters, read_of
-from apicache.sqlite_connections import OWN_CONVERTER, settings_of
+from apicache.sqlite_connections import IN_MEMORY, OWN_CONVERTER, settings_of
 
 _NATIVE: Final = frozenset({type(None), int, float, str, bytes})
 """What SQLite itself holds."""
@@ -52,8 +54,9 @@ def identify(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappin
     _check_values(values)
     check_parameters(read, values)
     settings = settings_of(owner, read)
+    file = settings["file"]
     return Identified(
-        label=f"{read.label} ({_base_name(settings['file'][1])})",
+        label=f"{read.label} ({_base_name(file[1]) if file else 'in memory'})",
         parameters={
             "library": "sqlite3",
             "query": [read.text, sql if read.is_spelled else None],
@@ -61,6 +64,7 @@ def identify(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappin
             "settings": settings,
         },
         credentials=None,
+        needs_scope=None if file else IN_MEMORY,
         context=owner.row_factory,
         send=lambda: _fetched(owner, sql, parameters),
     )

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from apicache import http_client_responses
 from apicache.adapter import Identified, Snapshot
-from apicache.credentials import split_headers, storable_url, url_carries_credential
+from apicache.credentials import jar_cookies, split_headers, storable_url, url_carries_credential
 from apicache.errors import UnidentifiableError, UnstorableError
 from apicache.http_semantics import (
     NOT_MODIFIED,
@@ -116,9 +116,11 @@ def _identified(
     request: urllib.request.Request, opener: Any, context: ssl.SSLContext | None, send: Callable[..., Any]
 ) -> Identified:
     settings, proxies = _settings(opener, context)
+    cookies = []
     for handler in [] if opener is None else opener.handlers:
         if type(handler) is urllib.request.HTTPCookieProcessor:
             handler.cookiejar.add_cookie_header(request)
+            cookies += jar_cookies(handler.cookiejar)
     sent = _sent_headers(request, opener)
     headers, secret_headers = split_headers(sent.items())
     check_unconditional(headers)
@@ -148,9 +150,9 @@ def _identified(
             "body": request.data,
             "settings": settings,
         },
-        credentials=[url, secret_headers, proxies],
+        credentials=[url, secret_headers, proxies, cookies],
         context=url,
-        carries_credentials=bool(secret_headers or proxies) or url_carries_credential(url),
+        carries_credentials=bool(secret_headers or proxies or cookies) or url_carries_credential(url),
         send=functools.partial(load, {}),
         revalidate=revalidate if method in REVALIDATABLE_METHODS else None,
     )

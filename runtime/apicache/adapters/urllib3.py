@@ -116,6 +116,8 @@ def _identified(
             "options": {name: given[name] for name in _OPTIONS & given.keys()},
             "redirects": _redirects(retries, given),
             "settings": settings,
+            # Another host's URL, given to a pool that allows it, is asked of the pool's own server all the same.
+            "pool": [owner.scheme, owner.host, owner.port] if type(owner) in _POOLS else None,
         },
         credentials=[url, secret_headers, credentials],
         context=_Live(asked.partition("#")[0], retries),
@@ -156,7 +158,7 @@ def _url(owner: Any, url: str) -> str:
     if type(owner) in _MANAGERS or not url.startswith("/"):
         return url
     host = f"[{owner.host}]" if ":" in owner.host and not owner.host.startswith("[") else owner.host
-    return f"{owner.scheme}://{host}:{owner.port}{url}"
+    return f"{owner.scheme}://{host}{'' if owner.port is None else f':{owner.port}'}{url}"
 
 
 def _with_fields(method: str, url: str, fields: Any) -> str:

@@ -3,12 +3,14 @@
 https://docs.anthropic.com/en/api/messages
 """
 
+import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
 
+from apicache.credentials import storable_url
 from apicache.errors import InputError
 from apicache.provider import ProviderCall, Reply, Request, Response, Tokens
 from apicache.provider_completions import completed, finish_of
@@ -23,7 +25,7 @@ from apicache.provider_parameters import (
     header_value,
     json_body,
 )
-from apicache.provider_replies import answered, count_at, event_json, part, pulled, text_at
+from apicache.provider_replies import answered, count_at, event_json, part, text_at
 
 DEFAULT_MODEL: Final = "claude-haiku-5-5"
 """The cheapest that Anthropic lists in November 2026."""
@@ -61,6 +63,7 @@ class Anthropic:
 
     operations = frozenset({"completion", "analysis"})
     key_variable = _KEY
+    batch_size = 1
 
     def __init__(self, name: str, options: Options) -> None:
         self.name = name
@@ -70,6 +73,11 @@ class Anthropic:
         """`ANTHROPIC_MODEL`, the configured one, or the default; raises InputError for an operation it has not."""
         check_operation(self.name, operation, self.operations)
         return configured_model("ANTHROPIC_MODEL", self._options.model, DEFAULT_MODEL)
+
+    def account(self) -> tuple[Any, Any]:
+        """The base URL and the bound of tokens that a call without one gets; and the key."""
+        url = base_url("ANTHROPIC_BASE_URL", self._options.base_url, _ORIGIN)
+        return [storable_url(url), self._options.max_tokens], [url, os.environ.get(_KEY)]
 
     def request(self, call: ProviderCall) -> Request:
         """The request for a whole answer; raises InputError."""
@@ -116,10 +124,6 @@ class Anthropic:
     def stream_reader(self, call: ProviderCall) -> "MessageReader":
         """What reads a streamed answer."""
         return MessageReader(self.name, call.model)
-
-    def stream_texts(self, call: ProviderCall, events: Iterator[bytes]) -> Iterator[str]:
-        """The texts in the data of server-sent events; raises ProviderError."""
-        return pulled(self.stream_reader(call), events)
 
 
 class MessageReader:

@@ -10,7 +10,8 @@ input_tokens = "usage.prompt_tokens"
 output_tokens = "usage.completion_tokens"
 """
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 import msgspec
@@ -41,7 +42,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """`${VARIABLE}` in `url` and `headers` is the environment's, `{parameter}` in `url` and `body` the call's.
 
     Beside the call's own parameters there are `{model}`, `{messages}` (chat messages, the system prompt first) and, for
-    single texts too, `{texts}`.
+    single texts too, `{texts}`: where the answer is a list then, texts that are asked for together are sent together.
     """
 
     url: str
@@ -75,11 +76,21 @@ class Endpoint:
         self._variables = [each for text in (*options.headers.values(), options.url) for each in variables(text)]
         self._used = frozenset(parameters([options.url, options.body]))
         self.key_variable = self._variables[0] if self._variables else None
+        # A path through a list leads to one vector.
+        is_one = any(step.isdecimal() for step in options.answer.split("."))
+        self.batch_size = 100 if "texts" in self._used and "text" not in self._used and not is_one else 1
 
     def model_for(self, operation: str) -> str:
         """The declared one, else the provider's name; raises InputError for an operation it has not."""
         check_operation(self.name, operation, self.operations)
         return self._options.model or self.name
+
+    def account(self) -> tuple[Any, Any]:
+        """What is declared; and what its URL and its headers take from the environment."""
+        declared = msgspec.to_builtins(self._options)
+        open_to_all = {**declared, "url": storable_url(self._options.url), "headers": sorted(self._options.headers)}
+        found = [[variable, os.environ.get(variable)] for variable in self._variables]
+        return open_to_all, [self._options.url, sorted(self._options.headers.items()), found]
 
     def request(self, call: ProviderCall) -> Request:
         """The request; raises InputError."""
@@ -191,10 +202,6 @@ class Endpoint:
         raise InputError(f"provider {self.name!r} cannot stream operation {call.operation!r}; ask for it whole")
 
     def stream_reader(self, call: ProviderCall) -> StreamReader:
-        """Raises InputError, as `stream_request` does."""
-        raise InputError(f"provider {self.name!r} cannot stream operation {call.operation!r}; ask for it whole")
-
-    def stream_texts(self, call: ProviderCall, events: Iterator[bytes]) -> Iterator[str]:  # noqa: ARG002 - nothing to read
         """Raises InputError, as `stream_request` does."""
         raise InputError(f"provider {self.name!r} cannot stream operation {call.operation!r}; ask for it whole")
 

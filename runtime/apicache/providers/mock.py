@@ -64,7 +64,7 @@ class Mock:
                 "or enabled = true in [tool.apicache.providers.mock]"
             )
         check_operation(self.name, call.operation, self.operations)
-        return Reply(value=_embeddings(call) if call.operation == "embedding" else _completion(call), model=NAME)
+        return Reply(value=_embedding(call) if call.operation == "embedding" else _completion(call), model=NAME)
 
     def texts(self, reply: Reply) -> Sequence[str]:
         """The words of an answer, each with the space after it; raises InputError for one that is no text."""
@@ -74,23 +74,20 @@ class Mock:
 
 
 def _completion(call: ProviderCall) -> Completion:
-    chat_of(NAME, call, {"api"})
+    chat_of(NAME, call)
     digest = _digest([call.operation, dict(call.parameters)])
     text = f"Mock {call.operation} {digest.hex()[:16]}: no provider was asked."
     return Completion(text=text, provider=NAME, model=NAME, finish_reason="stop", cost=_COST)
 
 
-def _embeddings(call: ProviderCall) -> Any:
+def _embedding(call: ProviderCall) -> Embedding:
     given = embedding_of(NAME, call)
-    found = [
-        Embedding(vector=_vector(text, given.dimensions or _DIMENSIONS), provider=NAME, model=NAME, cost=_COST)
-        for text in given.texts
-    ]
-    return found if given.is_batch else found[0]
+    vector = _vector(given.texts[0], given.dimensions or _DIMENSIONS)  # a provider of no batches is given one text
+    return Embedding(vector=vector, provider=NAME, model=NAME, cost=_COST)
 
 
 def _vector(text: str, dimensions: int) -> tuple[float, ...]:
-    """A vector of length 1, the same for a text alone and in any batch."""
+    """A vector of length 1."""
     drawn = hashlib.shake_256(_digest(text)).digest(4 * dimensions)
     numbers = [(number + 0.5) / 2**31 - 1 for number in struct.unpack(f"<{dimensions}I", drawn)]
     length = math.sqrt(math.fsum(number * number for number in numbers))

@@ -3,20 +3,22 @@
 https://platform.openai.com/docs/api-reference
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
+from apicache.credentials import storable_url
 from apicache.embedding_batches import by_index, embedded
-from apicache.errors import InputError, did_you_mean
+from apicache.errors import InputError
 from apicache.openai_chat import ChatCompletion, ChatReader, chat_body, chat_reply
 from apicache.openai_responses import ModelResponse, ResponsesReader, responses_body, responses_reply
 from apicache.provider import ProviderCall, Reply, Request, Response, StreamReader, Tokens
 from apicache.provider_models import configured_model
 from apicache.provider_parameters import base_url, chat_of, check_operation, embedding_of, header_value, json_body
-from apicache.provider_replies import answered, count_at, pulled
+from apicache.provider_replies import answered, count_at
 
 DEFAULT_MODEL: Final = "gpt-6-luna"
 DEFAULT_EMBEDDING_MODEL: Final = "text-embedding-3-small"
@@ -26,7 +28,6 @@ _KEY: Final = "OPENAI_API_KEY"
 _HEADERS: Final[Mapping[str, str]] = {"OPENAI_ORG_ID": "openai-organization", "OPENAI_PROJECT_ID": "openai-project"}
 _WITH_NEWER_BOUND: Final = (".openai.com", ".openai.azure.com")
 """Hosts whose models refuse the name `max_tokens`; other servers may not know the newer one."""
-_APIS: Final = ("chat", "responses")
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +37,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     embedding_model: str | None = None
     api: Literal["chat", "responses"] = "chat"
-    """Which of the two answers completions, unless the call says."""
+    """Which of the two answers completions."""
 
 
 class _Embeddings(msgspec.Struct):
@@ -50,10 +51,12 @@ class OpenAI:
 
     operations = frozenset({"completion", "analysis", "embedding"})
     key_variable = _KEY
+    batch_size = 100
 
     def __init__(self, name: str, options: Options) -> None:
         self.name = name
         self._options = options
+        self._has_responses = options.api == "responses"
 
     def model_for(self, operation: str) -> str:
         """`OPENAI_MODEL` or `OPENAI_EMBEDDING_MODEL`, the configured one, or the default; raises InputError."""
@@ -61,6 +64,12 @@ class OpenAI:
         if operation == "embedding":
             return configured_model("OPENAI_EMBEDDING_MODEL", self._options.embedding_model, DEFAULT_EMBEDDING_MODEL)
         return configured_model("OPENAI_MODEL", self._options.model, DEFAULT_MODEL)
+
+    def account(self) -> tuple[Any, Any]:
+        """The base URL, the organisation, the project, and which of the two answers completions; and the key."""
+        url = self._origin()
+        settings = [storable_url(url), [os.environ.get(variable) for variable in _HEADERS], self._options.api]
+        return settings, [url, os.environ.get(_KEY)]
 
     def request(self, call: ProviderCall) -> Request:
         """The request for a whole answer; raises InputError."""
@@ -81,13 +90,13 @@ class OpenAI:
         """The request for server-sent events; raises InputError."""
         self._check_streams(call)
         mode: dict[str, Any] = {"stream": True}
-        if not self._has_responses(call):
+        if not self._has_responses:
             mode["stream_options"] = {"include_usage": True}
         return self._chat_request(call, mode)
 
     def _chat_request(self, call: ProviderCall, mode: Mapping[str, Any]) -> Request:
-        chat = chat_of(self.name, call, {"api"})
-        if self._has_responses(call):
+        chat = chat_of(self.name, call)
+        if self._has_responses:
             return self._request("responses", {**responses_body(call.model, chat), **mode}, call)
         host = urlsplit(self._origin()).hostname or ""
         bound = "max_completion_tokens" if host.endswith(_WITH_NEWER_BOUND) else "max_tokens"
@@ -104,16 +113,6 @@ class OpenAI:
     def _origin(self) -> str:
         return base_url("OPENAI_BASE_URL", self._options.base_url, _ORIGIN)
 
-    def _has_responses(self, call: ProviderCall) -> bool:
-        api = call.parameters.get("api")
-        if api is None:
-            return self._options.api == "responses"
-        if api not in _APIS:
-            raise InputError(
-                f"parameter 'api' is none that provider {self.name!r} has; {did_you_mean(str(api), _APIS)}"
-            )
-        return bool(api == "responses")
-
     def _check_streams(self, call: ProviderCall) -> None:
         check_operation(self.name, call.operation, self.operations)
         if call.operation == "embedding":
@@ -123,7 +122,7 @@ class OpenAI:
         """The answer of a whole response; raises ProviderError."""
         if call.operation == "embedding":
             return self._embeddings(call, answered(self.name, response, _Embeddings, key_variable=_KEY))
-        if self._has_responses(call):
+        if self._has_responses:
             found = answered(self.name, response, ModelResponse, key_variable=_KEY)
             return responses_reply(self.name, call.model, found)
         return chat_reply(self.name, call.model, answered(self.name, response, ChatCompletion, key_variable=_KEY))
@@ -136,12 +135,8 @@ class OpenAI:
     def stream_reader(self, call: ProviderCall) -> StreamReader:
         """What reads a streamed answer; raises InputError for an operation that has none."""
         self._check_streams(call)
-        reader = ResponsesReader if self._has_responses(call) else ChatReader
+        reader = ResponsesReader if self._has_responses else ChatReader
         return reader(self.name, call.model)
-
-    def stream_texts(self, call: ProviderCall, events: Iterator[bytes]) -> Iterator[str]:
-        """The texts in the data of server-sent events; raises ProviderError."""
-        return pulled(self.stream_reader(call), events)
 
 
 def build(name: str, options: Options) -> OpenAI:

@@ -69,11 +69,12 @@ class _Asyncpg(Driver):
         with contextlib.suppress(asyncpg.DuplicateDatabaseError):  # other tests have another table in `postgres`
             await _execute(f"CREATE DATABASE {given['database']}", host=given["host"], user="postgres")
         await _execute(TABLES, **{**given, "server_settings": None})
-        connection = await asyncpg.connect(**given)
-        served = Served(connection)
-        connection.add_query_logger(lambda record: served.seen(record.query))
-        yield served
-        await connection.close()
+        # A pool of one connection: of a connection alone, nobody can see whose it is.
+        async with asyncpg.create_pool(min_size=1, max_size=1, **given) as pool:
+            served = Served(pool)
+            async with pool.acquire() as connection:
+                connection.add_query_logger(lambda record: served.seen(record.query))
+            yield served
 
     def call(self, client: Served, method: str, args: Any, kwargs: Any) -> Any:
         return getattr(client.client, method), args, kwargs

@@ -58,7 +58,8 @@ def asked_call(app: str | None, directory: Path, name: str, written: Sequence[st
         raise InputError(f"operation {name!r}: {error}; it takes {', '.join(sorted(operation.names))}") from error
     if plan.key is None:
         raise InputError(f"operation {name!r} cannot be cached with these parameters: {plan.bypass}")
-    return AskedCall(name, plan.key, plan.material, plan.policy, _passed_by(plan, Switch.parse(cache.mode)))
+    policy = msgspec.structs.replace(plan.policy, scope=plan.scope)  # what a function says of it, said of this call
+    return AskedCall(name, plan.key, plan.material, policy, _passed_by(plan, Switch.parse(cache.mode)))
 
 
 def _passed_by(plan: Plan, switch: Switch) -> str | None:

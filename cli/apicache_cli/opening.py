@@ -11,8 +11,8 @@ from apicache.errors import ApicacheError, InputError
 from apicache.setting_values import without_credentials
 from apicache.settings import Settings, load
 from apicache.tier import SharedTier
-from apicache.usage import FILE_NAME
-from apicache.usage_log import UsageLog
+from apicache.usage.log import UsageLog
+from apicache.usage.usage import FILE_NAME
 from apicache_cli import output
 
 KEY_DIGITS = 64

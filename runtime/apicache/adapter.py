@@ -13,7 +13,7 @@ import msgspec
 from apicache.errors import UnidentifiableError
 
 if TYPE_CHECKING:
-    from apicache.http_semantics import Validators  # not at run time: 4 ms, and only HTTP libraries' adapters need it
+    from apicache.http.semantics import Validators  # not at run time: 4 ms, and only HTTP libraries' adapters need it
 
 
 class Identified(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from apicache.flow import Answer, Flow, Make, Read, Run, Step, Steps, waits
 from apicache.planning import Plan
 from apicache.reads import BatchedReads
 from apicache.storing import Outcome, finished, outcome_of
+from apicache.thread_loads import in_own_thread
 
 
 class AsyncEdge(Flow):
@@ -123,7 +124,7 @@ class AsyncEdge(Flow):
 
     async def _by_itself(self, plan: Plan) -> Answer:
         start = self.start()
-        value = await awaited(plan.load())
+        value = await _made(plan.load, in_thread=plan.in_thread)
         return self._led(plan, self.settle(plan, outcome_of(plan, value, self.load_of(start)), start))
 
     async def rest(self, plan: Plan, begun: Awaitable[Any], start: Start) -> Outcome:
@@ -151,7 +152,7 @@ class AsyncEdge(Flow):
 
     async def _do(self, step: Step) -> Any:
         if isinstance(step, Make):
-            return await awaited(step.load())
+            return await _made(step.load, in_thread=step.in_thread)
         if isinstance(step, Read):
             return await self._batched_reads().read(step.key)
         if isinstance(step, Run):
@@ -186,13 +187,13 @@ class AsyncEdge(Flow):
             if found is None and self.tiers.far:
                 found = self.judge(plan, await self._batched_reads().read(plan.key or b""))
             start = self.start()
-            value = await awaited(plan.load())
+            value = await _made(plan.load, in_thread=plan.in_thread)
             outcome = outcome_of(plan, value, self.load_of(start))
             self.compare(plan, found, outcome)
             return self._led(plan, self.settle(plan, outcome, start))
         if route is Route.OBSERVE:
             self.observe(plan)
-        value = await awaited(plan.load())
+        value = await _made(plan.load, in_thread=plan.in_thread)
         if route is Route.WRITE:
             markers = self.after_write(plan, value)  # here at once: a caller that is cancelled now has written
             if markers and self.tiers.shared:
@@ -203,3 +204,11 @@ class AsyncEdge(Flow):
         """Run something of ours that blocks."""
         doing = self.submit(work, *args)
         return None if doing is None else await asyncio.wrap_future(doing)
+
+
+async def _made(load: Callable[[], Any], *, in_thread: bool) -> Any:
+    """The result of a load, whether it is one or an awaitable of one; of a sync one in a thread, if so asked."""
+    if not in_thread:
+        return await awaited(load())
+    by_threads = getattr(load, "run_by", None)  # a batch's: it is the batch's call that is made there
+    return await (in_own_thread(load) if by_threads is None else by_threads(in_own_thread)())

@@ -69,7 +69,7 @@ class BoundOperation:
         """Makes loads in one go; None where the engine has to make them."""
         if self._is_always_cached() and self._scope_is_fixed:
             with contextlib.suppress(UnidentifiableError):  # the engine says so
-                self._hasher = hasher_for(self._label, policy, None)
+                self._hasher = hasher_for(self._label, policy, None, policy.scope)
         if self._hasher is not None and self._has_short_way():
             self._take_short_way()
 

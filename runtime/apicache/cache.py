@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypedDict, Unpack, final
 
+from apicache.batching.many import check_bounds, filled_in, missing_in
+from apicache.batching.spreading import spread
 from apicache.bound import BoundOperation
 from apicache.clock import Clock, SystemClock
 from apicache.engine import Engine
 from apicache.errors import InputError, did_you_mean
 from apicache.hooks import EventKind, Hook
-from apicache.many import check_bounds, filled_in, missing_in
 from apicache.markers import Scope
 from apicache.modes import Switch
 from apicache.operations import Operation, OperationTable
@@ -27,8 +28,8 @@ from apicache.warming import OnOutcome, WarmOutcome, warm
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from apicache.provider_settings import ProviderOptions, ProviderSettings
-    from apicache.senders import Sender
+    from apicache.chain.senders import Sender
+    from apicache.chain.settings import ProviderOptions, ProviderSettings
 
 
 class Concerned(TypedDict, total=False):
@@ -53,7 +54,7 @@ def _defaults() -> ModuleType:
 
 def _builtin(engine: Engine) -> Mapping[str, Operation]:
     """What providers offer, imported when a name is looked up that the application has not registered."""
-    from apicache import builtin  # noqa: PLC0415
+    from apicache.chain import builtin  # noqa: PLC0415
 
     return builtin.operations_of(engine.setup.providers)
 
@@ -184,7 +185,8 @@ class UnifiedAPICache(CallSurface):
     ) -> list[Any]:
         """Answers to many calls (`{"operation": ..., **parameters}`), in their order.
 
-        What the tiers have is read at once; the rest is loaded, each key once, at most `concurrency` at a time; with
+        What the tiers have is read at once; the rest is loaded, each key once, at most `concurrency` at a time, sync
+        operations in threads (with a `concurrency` of 1 in the caller's); with
         `batch_size` in waves of so many keys, of which one begins when the one before it has ended. Calls of batched
         operations are bounded by these waves and by the operation's own `batch_size` and `concurrency` alone. The first
         exception is raised when all have ended, or each stands in its call's place with `return_exceptions`. Raises
@@ -193,7 +195,8 @@ class UnifiedAPICache(CallSurface):
         check_bounds(concurrency=concurrency, batch_size=batch_size)
         found = [self._look_up_entry(position, dict(call)) for position, call in enumerate(calls)]
         missing = missing_in(found)
-        loaded = await self._engine.answer_many(tuple(missing.values()), concurrency, batch_size) if missing else ()
+        calls_made = tuple(missing.values()) if concurrency == 1 else spread(missing.values())
+        loaded = await self._engine.answer_many(calls_made, concurrency, batch_size) if missing else ()
         return filled_in(found, missing, loaded, return_exceptions=return_exceptions)
 
     def cached_api_calls_sync(
@@ -209,7 +212,7 @@ class UnifiedAPICache(CallSurface):
         Loads run in the caller's thread, one after another; with a `concurrency` of more than 1 in threads, but those
         of batched operations.
         """
-        from apicache.sync_many import answer_many_sync  # noqa: PLC0415 - for sync code with many calls
+        from apicache.batching.sync_many import answer_many_sync  # noqa: PLC0415 - for sync code with many calls
 
         check_bounds(concurrency=concurrency, batch_size=batch_size)
         found = [self._look_up_entry(position, dict(call)) for position, call in enumerate(calls)]
@@ -315,7 +318,7 @@ class UnifiedAPICache(CallSurface):
 
 
 def _provider_settings(options: "ProviderOptions") -> "ProviderSettings":
-    from apicache.provider_settings import settings_of  # noqa: PLC0415 - for caches that are given some
+    from apicache.chain.settings import settings_of  # noqa: PLC0415 - for caches that are given some
 
     return settings_of(options)
 

@@ -16,7 +16,7 @@ from apicache.setting_values import shown, without_credentials
 from apicache.settings import Settings, load, report
 from apicache.tier import Tier, TierPlace
 from apicache.tiers import build
-from apicache.usage_feed import Log
+from apicache.usage.feed import Log
 
 _log = logging.getLogger("apicache")
 
@@ -100,7 +100,7 @@ def project_setup() -> Setup:
 
 def usage_log_in(directory: Path | str, retention_seconds: float = 30 * 86400.0) -> Log:
     """The usage log in a cache's folder."""
-    from apicache.usage import FILE_NAME  # noqa: PLC0415 - as the log itself, for caches that log
-    from apicache.usage_log import UsageLog  # noqa: PLC0415 - brings in sqlite3
+    from apicache.usage.log import UsageLog  # noqa: PLC0415 - brings in sqlite3
+    from apicache.usage.usage import FILE_NAME  # noqa: PLC0415 - as the log itself, for caches that log
 
     return UsageLog(Path(directory) / FILE_NAME, retention_seconds=retention_seconds)

@@ -17,10 +17,10 @@ from apicache.resources import Built
 from apicache.sync_edge import SyncEdge
 
 if TYPE_CHECKING:
-    from apicache.batching import BatchedLoad
+    from apicache.batching.collectors import BatchedLoad
     from apicache.stack import Found
     from apicache.storing import Outcome
-    from apicache.streams import Streams
+    from apicache.streams.streams import Streams
 
 _FLUSH_POLL_SECONDS: Final = 0.002
 _CLOSE_SECONDS: Final = 5.0
@@ -32,7 +32,7 @@ class Engine(AsyncEdge, SyncEdge):
     @Built
     def streams(self) -> "Streams":
         """The streams that are received."""
-        from apicache.streams import Streams  # noqa: PLC0415 - for caches that stream
+        from apicache.streams.streams import Streams  # noqa: PLC0415 - for caches that stream
 
         return Streams(self)
 

@@ -50,6 +50,8 @@ class Make(msgspec.Struct, frozen=True):
     """Make the caller's own call; gives its result or raises what it raises."""
 
     load: Callable[[], Any]
+    in_thread: bool = False
+    """Whether an event loop makes it in a thread; sync code has its own."""
 
 
 class Pause(msgspec.Struct, frozen=True):
@@ -178,14 +180,14 @@ class Flow(Core):
     def _made(self, plan: Plan, best: Judged | None, start: Start) -> Generator[Step, Any, tuple[Outcome, bool]]:
         """The outcome of the call, and whether it renews the entry there was."""
         if best is not None and plan.revalidate is not None and best.entry.validators:
-            value = yield Make(plan.revalidate(best.entry.validators))
+            value = yield Make(plan.revalidate(best.entry.validators), leaves_loop(plan))
             if not is_not_modified(best.entry, value):
                 return outcome_of(plan, value, self.load_of(start)), False
             try:
                 return renewed_outcome(plan, best.entry, value, self.load_of(start)), True
             except Exception:  # noqa: BLE001 - a 304 about something else, or damaged bytes: the plain call tells
                 self.report_once(plan.label, "was not modified, but what is stored does not fit; it is loaded anew")
-        value = yield Make(plan.load)
+        value = yield Make(plan.load, leaves_loop(plan))
         return outcome_of(plan, value, self.load_of(start)), False
 
     def _release(self, plan: Plan) -> Generator[Step, Any, None]:
@@ -326,3 +328,8 @@ def waits(policy: Policy) -> Sequence[float | None]:
 def has_timeout(policy: Policy) -> bool:
     """Whether a caller may stop waiting for a load that goes on."""
     return policy.soft_timeout is not None or policy.hard_timeout is not None
+
+
+def leaves_loop(plan: Plan) -> bool:
+    """Whether an event loop makes the call in a thread: its callers could not stop waiting for it in the loop's own."""
+    return plan.in_thread or (plan.is_blocking and has_timeout(plan.policy))

@@ -3,8 +3,8 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from types import FunctionType, MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from apicache import adapters, identity
 from apicache.errors import InputError, UnidentifiableError
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from apicache.flights import Flight
     from apicache.stack import Found
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+_in_callers_thread: Final[set[Callable[..., Any]]] = set()
 IMMUTABLE: Final = frozenset({type(None), bool, int, float, str, bytes})
 """Types of arguments that nobody can change while a call runs."""
 
@@ -27,6 +30,10 @@ class Plan:
     # What most calls have alike stands in the class: a plan is built for each call that is not in memory.
     is_async = True
     """False for a registered sync operation: its load blocks the thread it runs in."""
+    is_blocking = False
+    """True for a sync function that nothing binds to its caller's thread."""
+    in_thread = False
+    """True when an event loop makes it in a thread, because it is one of many."""
     is_fixed = False
     """True when what is loaded is what was identified, whatever becomes of the arguments meanwhile."""
     is_refresh = False
@@ -69,6 +76,8 @@ class Plan:
         self.load = load
         """Makes the call: returns its result, or an awaitable of it."""
         self._parts = parts
+        self.scope = policy.scope
+        """Whose answer it is: the policy's scope, or what its function says, once `identify` has run."""
         self.has_owner = policy.scope is not None
         """Whether the answer belongs to somebody: a scope, or a credential in the call."""
 
@@ -87,28 +96,32 @@ class Plan:
         """Whether the call is another one by now: the caller may have changed its arguments meanwhile."""
         if self.is_fixed:
             return False
-        context, material = self.context, self.material
+        context, material, scope = self.context, self.material, self.scope
         try:
             return self._find_key() != self.key
         except Exception:  # noqa: BLE001 - as in `identify`: what has no key any more has changed
             return True
         finally:
-            self.context, self.material = context, material
+            self.context, self.material, self.scope = context, material, scope
 
     def _find_key(self) -> bytes:
+        policy = self.policy
+        if callable(policy.scope):
+            self.scope = policy.current_scope()
+            self.has_owner = self.scope is not None
         parameters, credentials = self._parts(self)
         self.material = identity.material_of(parameters)
-        return identity.digest(hasher_for(self.label, self.policy, credentials), self.material)
+        return identity.digest(hasher_for(self.label, policy, credentials, self.scope), self.material)
 
 
-def hasher_for(label: str, policy: Policy, credentials: Any) -> identity.Hasher:
+def hasher_for(label: str, policy: Policy, credentials: Any, scope: object) -> identity.Hasher:
     """The hasher of a policy's calls; raises UnidentifiableError for a scope that has no content to compare."""
     return identity.hasher_of(
         operation=label,
         version=policy.version,
         namespace=policy.namespace,
         # What one caller stored against the response's word is for callers that override it too.
-        scope=policy.scope if policy.http == "honour" else [policy.scope, policy.http],
+        scope=scope if policy.http == "honour" else [scope, policy.http],
         credentials=credentials,
     )
 
@@ -116,7 +129,8 @@ def hasher_for(label: str, policy: Policy, credentials: Any) -> identity.Hasher:
 def plan_operation(operation: Operation, given: Mapping[str, Any], full: Mapping[str, Any], policy: Policy) -> Plan:
     """The plan of a registered operation's call; `full` is what was given with the signature's defaults filled in."""
     plan = Plan(operation.name, policy, functools.partial(operation.function, **given), _operation_parts)
-    plan.is_async = operation.is_async
+    if not operation.is_async:
+        plan.is_async, plan.is_blocking = False, True
     plan.parameters, plan.given = full, given
     return plan
 
@@ -142,7 +156,7 @@ def plan_callable(
         identified = None if adapter is None else _ask(adapter, target, all_args, all_kwargs)
         if identified is None:
             return by_name(target, all_args, all_kwargs, operation), None
-        check_scope(identified, plan.policy)
+        check_scope(identified, plan.scope)
         plan.label = operation or identified.label
         plan.context = identified.context
         plan.has_owner = plan.has_owner or identified.carries_credentials
@@ -153,6 +167,7 @@ def plan_callable(
 
     plan = Plan(operation or readable_name(target), policy, functools.partial(function, *args, **kwargs), parts)
     plan.parameters = kwargs
+    plan.is_blocking = _is_blocking(target)
     return plan
 
 
@@ -224,15 +239,28 @@ def asked(
         raise UnidentifiableError(f"its arguments are refused ({type(error).__name__})") from error
 
 
-def check_scope(identified: "Identified", policy: Policy) -> None:
+def check_scope(identified: "Identified", scope: object) -> None:
     """Refuse a call that is for one scope only, where there is none; raises UnidentifiableError naming the remedy."""
-    if identified.needs_scope is not None and policy.scope is None:
+    if identified.needs_scope is not None and scope is None:
         raise UnidentifiableError(f"{identified.needs_scope}; name whose answers they are with using(scope=...)")
 
 
 def own_key(key: str | Callable[..., object], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """What identifies a call by its policy's own key; raises what the policy's function raises."""
     return {"key": key(*args, **kwargs) if callable(key) else key}
+
+
+def in_callers_thread(function: F) -> F:
+    """Have calls of a function of ours made in the caller's thread: what it is given may belong to that."""
+    _in_callers_thread.add(function)
+    return function
+
+
+def _is_blocking(target: Callable[..., Any]) -> bool:
+    """Whether it is a plain sync function. A method's object may belong to its thread, as a database's connection."""
+    if not isinstance(target, FunctionType) or target in _in_callers_thread:
+        return False
+    return not inspect.iscoroutinefunction(inspect.unwrap(target))
 
 
 def without_partial(

@@ -108,7 +108,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Raise it when the operation's answers change shape: entries of other versions are not found."""
     namespace: str = ""
     scope: object = None
-    """Whose answer it is (a tenant, a user): part of the key by its content, never stored."""
+    """Whose answer it is (a tenant, a user): part of the key by its content, never stored.
+
+    Or a function without parameters that tells, called for every call.
+    """
     key: str | Callable[..., object] | None = None
     """Replaces what identifies the call: text, or a function of the call's own arguments."""
     cost: float | Callable[[Any], float] = 0.0
@@ -136,6 +139,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
             return self
         changes = checked(options)
         return msgspec.structs.replace(self, **changes)
+
+    def current_scope(self) -> object:
+        """Whose answer a call made now is; raises what the scope's function raises."""
+        return self.scope() if callable(self.scope) else self.scope
 
     @property
     def stale_if_error_seconds(self) -> float:

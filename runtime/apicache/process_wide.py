@@ -10,21 +10,21 @@ from apicache.hooks import CacheEvent
 from apicache.warming import WarmOutcome
 
 if TYPE_CHECKING:
-    from apicache.batch_results import BatchResultError
-    from apicache.database import cached_db_query, cached_db_query_sync, use_database
-    from apicache.failures import AllProvidersFailedError
+    from apicache.batching.results import BatchResultError
+    from apicache.chain.failures import AllProvidersFailedError
+    from apicache.chain.routing import PROVIDER_CHAIN, APIProvider
     from apicache.provider import ProviderError
-    from apicache.routing import PROVIDER_CHAIN, APIProvider
+    from apicache.sql.queries import cached_db_query, cached_db_query_sync, use_database
 else:
     _PLACES = {
-        "BatchResultError": "batch_results",
-        "cached_db_query": "database",
-        "cached_db_query_sync": "database",
-        "use_database": "database",
-        "AllProvidersFailedError": "failures",
+        "BatchResultError": "batching.results",
+        "cached_db_query": "sql.queries",
+        "cached_db_query_sync": "sql.queries",
+        "use_database": "sql.queries",
+        "AllProvidersFailedError": "chain.failures",
         "ProviderError": "provider",
-        "PROVIDER_CHAIN": "routing",
-        "APIProvider": "routing",
+        "PROVIDER_CHAIN": "chain.routing",
+        "APIProvider": "chain.routing",
     }
 
     def __getattr__(name: str) -> Any:

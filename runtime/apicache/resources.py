@@ -19,10 +19,10 @@ from apicache.stats import Statistics
 from apicache.tier import Tier
 
 if TYPE_CHECKING:
-    from apicache.asking import Providers
-    from apicache.provider_settings import ProviderSettings
-    from apicache.senders import Sender
-    from apicache.usage_feed import UsageFeed
+    from apicache.chain.asking import Providers
+    from apicache.chain.senders import Sender
+    from apicache.chain.settings import ProviderSettings
+    from apicache.usage.feed import UsageFeed
     from apicache.writer import Writer
 
 _log = logging.getLogger("apicache")
@@ -116,7 +116,7 @@ class Resources:
             tiers = ()
         stack = TierStack(tiers, self.clock, self._tier_failed)
         if self.setup.build_usage_log is not None:
-            from apicache.usage_feed import UsageFeed  # noqa: PLC0415 - for caches that log
+            from apicache.usage.feed import UsageFeed  # noqa: PLC0415 - for caches that log
 
             self.usage = UsageFeed(self.setup.build_usage_log)
         return stack
@@ -131,9 +131,9 @@ class Resources:
     @Built
     def providers(self) -> "Providers":
         """What the built-in operations ask."""
-        from apicache.asking import Providers  # noqa: PLC0415 - for caches that call one of them
-        from apicache.provider_settings import ProviderSettings  # noqa: PLC0415 - as above
-        from apicache.senders import HTTPSender  # noqa: PLC0415 - as above
+        from apicache.chain.asking import Providers  # noqa: PLC0415 - for caches that call one of them
+        from apicache.chain.senders import HTTPSender  # noqa: PLC0415 - as above
+        from apicache.chain.settings import ProviderSettings  # noqa: PLC0415 - as above
 
         settings = self.setup.providers or ProviderSettings()
         return Providers(settings, self.setup.sender or HTTPSender(settings.proxy), self.clock, draw)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from apicache.chain.settings import BY_PROVIDER, PLAIN
 from apicache.errors import did_you_mean
-from apicache.provider_settings import BY_PROVIDER, PLAIN
 from apicache.setting_values import CONFIGURABLE, TOP, SettingPath
 from apicache.tiers import known as known_tiers
 

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import msgspec
 
+from apicache.chain.prices import price_from
+from apicache.chain.settings import BY_PROVIDER, NUMBERS, option_of
 from apicache.credentials import storable_path
 from apicache.errors import InputError, did_you_mean
 from apicache.modes import Switch
 from apicache.policy import OPTIONS, checked, seconds
-from apicache.prices import price_from
-from apicache.provider_settings import BY_PROVIDER, NUMBERS, option_of
 from apicache.tiers import known as known_tiers
 from apicache.tiers import options as options_of_tier
 

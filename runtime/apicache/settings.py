@@ -17,10 +17,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import platformdirs
 
+from apicache.chain.settings import BY_PROVIDER, ProviderSettings
 from apicache.errors import InputError, did_you_mean
 from apicache.modes import Switch
 from apicache.policy import checked
-from apicache.provider_settings import BY_PROVIDER, ProviderSettings
 from apicache.providers import DECLARED
 from apicache.providers import known as known_providers
 from apicache.setting_sources import Given, Source, environment_source, table_source

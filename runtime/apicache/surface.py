@@ -16,7 +16,7 @@ from apicache.policy import Duration, Policy, PolicyOptions, checked
 from apicache.records import RecordTypes
 
 if TYPE_CHECKING:
-    from apicache.streams import StreamCall, SyncStreamCall
+    from apicache.streams.streams import StreamCall, SyncStreamCall
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,7 +62,8 @@ class CallSurface:
 
         `cached_api_call(operation="completion", prompt=...)` runs a registered operation;
         `cached_api_call(client.get, url, params=...)` wraps a callable: every argument belongs to it. A sync callable
-        runs in the caller's thread. Raises what the call raises; InputError for an unknown operation.
+        runs in the caller's thread; a function under a policy with a timeout in one of its own. Raises what the call
+        raises; InputError for an unknown operation.
         """
         if func is not None and kwargs.get("stream") is True and knows_streams(func):
             return await self.cached_stream(func, *args, **kwargs)
@@ -97,18 +98,18 @@ class CallSurface:
         entered with `async with`, or iterated over. A stream is stored when it has come to its end. The policy's `pace`
         replays it at that many times its first speed; 0, the default, at once.
         """
-        from apicache.streams import StreamCall  # noqa: PLC0415 - for code that streams
+        from apicache.streams.streams import StreamCall  # noqa: PLC0415 - for code that streams
 
         return StreamCall(self._engine.streams, self._plan_stream(func, args, kwargs))
 
     def cached_stream_sync(self, func: Any = None, /, *args: Any, **kwargs: Any) -> "SyncStreamCall":
         """As `cached_stream`, for sync code: entered with `with`, iterated over, or opened by its `open`."""
-        from apicache.streams import SyncStreamCall  # noqa: PLC0415 - as above
+        from apicache.streams.streams import SyncStreamCall  # noqa: PLC0415 - as above
 
         return SyncStreamCall(self._engine.streams, self._plan_stream(func, args, kwargs))
 
     def _plan_stream(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan:
-        from apicache.stream_plans import plan_stream, plan_stream_operation  # noqa: PLC0415 - as above
+        from apicache.streams.plans import plan_stream, plan_stream_operation  # noqa: PLC0415 - as above
 
         if function is not None:
             check_callable(function)
@@ -164,7 +165,7 @@ class CallSurface:
         batches of an event loop at a time. Sync callers in threads are sent together within `max_wait`. A batch runs in
         a copy of its first caller's context. Raises InputError as `operation` does.
         """
-        from apicache.batched_operations import describe_batched  # noqa: PLC0415 - for applications that batch
+        from apicache.batching.operations import describe_batched  # noqa: PLC0415 - for applications that batch
 
         given = {**self._options, **options}
         checked(given)

@@ -2,9 +2,7 @@
 
 import asyncio
 import concurrent.futures
-import contextvars
 import functools
-import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Literal
 
@@ -13,6 +11,7 @@ import msgspec
 from apicache.engine import Engine, batched_load
 from apicache.errors import InputError
 from apicache.planning import Plan
+from apicache.thread_loads import in_pool
 
 _WAVE: Final = 200
 """Calls of batched operations that begin together: with thousands, single tier operations exceed their time limits."""
@@ -54,7 +53,7 @@ async def warm(
     queue = iter(single)
     # One for whatever is under way: a load may wait for a batch that would otherwise wait for the load's thread.
     threads = concurrent.futures.ThreadPoolExecutor(concurrency + len(batched), thread_name_prefix="apicache-warm")
-    run = functools.partial(_in_thread, threads)
+    run = functools.partial(in_pool, threads)
 
     async def work(queue: Iterable[tuple[int, Plan]]) -> None:
         for position, plan in queue:
@@ -81,20 +80,7 @@ def _prepare(plan: Plan, run: Callable[[Callable[[], Any]], Any]) -> None:
     if not plan.is_async:
         batched = batched_load(plan)
         plan.load = functools.partial(run, plan.load) if batched is None else batched.run_by(run)
-
-
-async def _in_thread(threads: "concurrent.futures.ThreadPoolExecutor", load: Callable[[], Any]) -> Any:
-    """Run a sync load without holding up the others; it sees the caller's context variables."""
-    context = contextvars.copy_context()
-    result = await asyncio.get_running_loop().run_in_executor(threads, context.run, _told, load)
-    return await result if inspect.isawaitable(result) else result
-
-
-def _told(load: Callable[[], Any]) -> Any:
-    try:
-        return load()
-    except StopIteration as error:  # no future can have it: whoever waits would wait for ever; as Python 3.12 does
-        raise RuntimeError("the call raised StopIteration") from error
+        plan.is_blocking = False  # any more
 
 
 async def _warm_one(engine: Engine, position: int, plan: Plan) -> WarmOutcome:

@@ -7,7 +7,7 @@ import pytest
 from apicache.settings import load
 from apicache.tier import TierPlace
 from apicache.tiers.disk import build
-from apicache.usage_log import UsageLog
+from apicache.usage.log import UsageLog
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from apicache.settings import load
 from apicache.tagged import canonical
 from apicache.tier import TierPlace
 from apicache.tiers.disk import build
-from apicache.usage import Event, digest_of_scope
+from apicache.usage.usage import Event, digest_of_scope
 from apicache_cli.app import app
 
 

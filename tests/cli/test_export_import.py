@@ -13,7 +13,7 @@ from apicache.entry import Entry
 from apicache.settings import load
 from apicache.tier import TierPlace
 from apicache.tiers.disk import build
-from apicache.usage import Event
+from apicache.usage.usage import Event
 from apicache_cli.app import app
 
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from apicache.entry import Entry
 from apicache.markers import Marker
-from apicache.usage import Event, Selection, digest_of_scope
+from apicache.usage.usage import Event, Selection, digest_of_scope
 from apicache_cli.app import app
 
 

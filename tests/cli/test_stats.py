@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from apicache.entry import Entry
-from apicache.usage import Event
+from apicache.usage.usage import Event
 from apicache_cli.app import app
 
 

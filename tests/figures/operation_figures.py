@@ -14,8 +14,8 @@ from typing import Any, Final
 from turns import Figure
 
 from apicache import UnifiedAPICache
+from apicache.chain.standings import FAILURES_MAX
 from apicache.provider import Request, Response
-from apicache.standings import FAILURES_MAX
 from apicache.tier import TierPlace
 from apicache.tiers import build
 

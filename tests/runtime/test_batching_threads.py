@@ -5,8 +5,10 @@ import threading
 
 import pytest
 
-from apicache import UnifiedAPICache, batch_threads, batching
-from apicache.batch_places import Places
+from apicache import UnifiedAPICache
+from apicache.batching import collectors
+from apicache.batching import threads as batch_threads
+from apicache.batching.places import Places
 
 
 class SyncUpstream:
@@ -171,7 +173,7 @@ def test_threads_that_begin_at_one_moment_to_wait_for_each_others_places_go_on(m
 def test_loops_that_begin_at_one_moment_to_wait_for_each_others_places_go_on(monkeypatch):
     """As with threads: each loop's only place is held by a batch that waits for one which the other loop holds up."""
     once_all_have_looked(monkeypatch, 2)
-    monkeypatch.setattr(batching, "CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(collectors, "CHECK_SECONDS", 0.01)
     cache = UnifiedAPICache.create()
     both_wait = threading.Barrier(2, timeout=10)
     waiting, found = [], {}

@@ -12,15 +12,16 @@ from typing import Any
 
 import pytest
 
-from apicache import UnifiedAPICache, builtin
+from apicache import UnifiedAPICache
 from apicache.answers import Completion, Embedding
+from apicache.chain import builtin
+from apicache.chain.failures import AllProvidersFailedError, NotAskedError
+from apicache.chain.prices import PriceTable
+from apicache.chain.routing import APIProvider
+from apicache.chain.standings import FAILURES_MAX
 from apicache.clock import ManualClock
 from apicache.errors import InputError
-from apicache.failures import AllProvidersFailedError, NotAskedError
-from apicache.prices import PriceTable
 from apicache.provider import ProviderCall, ProviderError, Request, Response, Tokens
-from apicache.routing import APIProvider
-from apicache.standings import FAILURES_MAX
 
 _spec = importlib.util.spec_from_file_location("provider_server", Path(__file__).with_name("provider_server.py"))
 wire: Any = importlib.util.module_from_spec(_spec)

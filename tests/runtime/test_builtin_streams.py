@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-from apicache import UnifiedAPICache, senders, server_sent_events
+from apicache import UnifiedAPICache
+from apicache.chain import senders
+from apicache.chain.failures import AllProvidersFailedError
+from apicache.chain.prices import PriceTable
 from apicache.errors import InputError
-from apicache.failures import AllProvidersFailedError
-from apicache.prices import PriceTable
 from apicache.provider import ProviderError, Request, Response, Tokens
+from apicache.streams import server_sent_events
 
 _spec = importlib.util.spec_from_file_location("provider_server", Path(__file__).with_name("provider_server.py"))
 wire: Any = importlib.util.module_from_spec(_spec)

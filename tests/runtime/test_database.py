@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session
 
 from apicache import UnifiedAPICache
 from apicache.clock import ManualClock
-from apicache.database import cached_db_query, cached_db_query_sync, use_database
 from apicache.errors import InputError
+from apicache.sql.queries import cached_db_query, cached_db_query_sync, use_database
 
 ROWS = [{"id": 1, "name": "a"}, {"id": 2, "name": None}]
 QUERY = "SELECT id, name FROM item ORDER BY id"

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from apicache.errors import UnidentifiableError, UnstorableError
-from apicache.http_semantics import Terms, check_unconditional, conditions, renewed_headers, terms_of
-from apicache.http_snapshots import http_snapshot, renewed_snapshot
+from apicache.http.semantics import Terms, check_unconditional, conditions, renewed_headers, terms_of
+from apicache.http.snapshots import http_snapshot, renewed_snapshot
 
 ETAG = ("ETag", '"v1"')
 MODIFIED = ("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT")

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from apicache import InputError, UnifiedAPICache
 from apicache.integrations.fastapi import cache_router, warming
-from apicache.web_token import VARIABLE
+from apicache.web.token import VARIABLE
 
 PATHS = ("/cache", "/cache/stats", "/metrics")
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from apicache import UnifiedAPICache
-from apicache.web_pages import CachePages
-from apicache.web_token import VARIABLE
+from apicache.web.pages import CachePages
+from apicache.web.token import VARIABLE
 
 
 class Answered(NamedTuple):

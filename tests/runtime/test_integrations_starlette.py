@@ -14,8 +14,8 @@ from starlette.testclient import TestClient
 
 from apicache import InputError, UnifiedAPICache
 from apicache.integrations.starlette import cache_app, cache_routes, warming
-from apicache.web_stats import stats_document
-from apicache.web_token import VARIABLE
+from apicache.web.stats import stats_document
+from apicache.web.token import VARIABLE
 
 _spec = importlib.util.spec_from_file_location("asgi_server", Path(__file__).with_name("asgi_server.py"))
 asgi_server: Any = importlib.util.module_from_spec(_spec)
@@ -199,7 +199,7 @@ class TestToken:
     def test_it_is_never_logged_and_no_object_shows_it(
         self, cache: UnifiedAPICache, caplog: pytest.LogCaptureFixture
     ) -> None:
-        from apicache.web_pages import CachePages
+        from apicache.web.pages import CachePages
 
         with caplog.at_level(logging.DEBUG):
             client = client_of(cache, token=TOKEN)

@@ -1,7 +1,7 @@
 import pytest
 
+from apicache.chain.prices import Price, PriceTable, price_from, provider_of, shipped
 from apicache.errors import InputError
-from apicache.prices import Price, PriceTable, price_from, provider_of, shipped
 from apicache.provider import Tokens
 from apicache.providers import named
 

@@ -84,6 +84,7 @@ def use_operations_with_secrets(cache: UnifiedAPICache, told: Told) -> None:
     for item in (1, 1, 2):
         asyncio.run(look_up(item))
         cache.using(scope=SECRET).cached_api_call_sync(operation="look_up", item=item, api_key=SECRET)
+        cache.using(scope=lambda: SECRET).cached_api_call_sync(operation="look_up", item=item, api_key=SECRET)
         cache.using(key=SECRET).cached_api_call_sync(operation="look_up", item=item, api_key="another")
     cache.cached_api_call_sync(operation="odd", api_key=SECRET, options={SECRET: object()})
     cache.cached_api_call_sync(operation="odd", api_key=SECRET, options=1)

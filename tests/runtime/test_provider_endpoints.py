@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from apicache.answers import Completion, Embedding
+from apicache.chain.parameters import ANALYST_PROMPT
 from apicache.errors import InputError
 from apicache.provider import ProviderCall, ProviderError, Reply, Request, Response, Tokens
-from apicache.provider_parameters import ANALYST_PROMPT
 from apicache.providers import named
 
 _spec = importlib.util.spec_from_file_location("provider_server", Path(__file__).with_name("provider_server.py"))

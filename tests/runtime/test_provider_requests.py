@@ -13,9 +13,9 @@ import anthropic
 import openai
 import pytest
 
+from apicache.chain.parameters import ANALYST_PROMPT, DEFAULT_MAX_TOKENS
 from apicache.errors import InputError
 from apicache.provider import ProviderCall, ProviderError, Request
-from apicache.provider_parameters import ANALYST_PROMPT, DEFAULT_MAX_TOKENS
 from apicache.providers import named
 
 _spec = importlib.util.spec_from_file_location("provider_server", Path(__file__).with_name("provider_server.py"))

@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 
 from apicache import UnifiedAPICache
+from apicache.chain.prices import Price
+from apicache.chain.settings import ProviderOptions, ProviderSettings, settings_of
+from apicache.chain.states import states_of
 from apicache.errors import InputError
-from apicache.prices import Price
-from apicache.provider_settings import ProviderOptions, ProviderSettings, settings_of
-from apicache.provider_states import states_of
 from apicache.settings import load
 
 TABLE = """

@@ -13,7 +13,7 @@ from apicache.answers import Completion
 from apicache.errors import InputError
 from apicache.provider import ProviderCall, ProviderError, Reply, Response, Tokens
 from apicache.providers import named
-from apicache.server_sent_events import EventParser
+from apicache.streams.server_sent_events import EventParser
 
 _spec = importlib.util.spec_from_file_location("provider_server", Path(__file__).with_name("provider_server.py"))
 wire: Any = importlib.util.module_from_spec(_spec)

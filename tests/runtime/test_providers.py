@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from apicache.answers import Completion, Embedding
+from apicache.chain.errors import kind_of, retry_after, status_error
+from apicache.chain.senders import HTTPSender
 from apicache.errors import InputError
 from apicache.provider import (
     FALLS_THROUGH,
@@ -20,9 +22,7 @@ from apicache.provider import (
     Response,
     Tokens,
 )
-from apicache.provider_errors import kind_of, retry_after, status_error
 from apicache.providers import known, named
-from apicache.senders import HTTPSender
 
 _spec = importlib.util.spec_from_file_location("provider_server", Path(__file__).with_name("provider_server.py"))
 wire: Any = importlib.util.module_from_spec(_spec)

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
+from apicache.chain.routing import PROBE_SHARE, PROVIDER_CHAIN, APIProvider, Candidate, estimated, order
 from apicache.provider import Tokens
-from apicache.routing import PROBE_SHARE, PROVIDER_CHAIN, APIProvider, Candidate, estimated, order
 
 
 def candidates(*given: tuple[str, dict[str, Any]]) -> list[Candidate]:

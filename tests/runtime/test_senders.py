@@ -18,9 +18,9 @@ from typing import Any
 import httpx
 import pytest
 
-from apicache import senders
+from apicache.chain import senders
+from apicache.chain.senders import HTTPSender
 from apicache.provider import ProviderError, Request, Response
-from apicache.senders import HTTPSender
 
 _spec = importlib.util.spec_from_file_location("provider_server", Path(__file__).with_name("provider_server.py"))
 wire: Any = importlib.util.module_from_spec(_spec)

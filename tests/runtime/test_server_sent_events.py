@@ -6,9 +6,9 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, strategies
 
-from apicache import server_sent_events
 from apicache.errors import ApicacheError
-from apicache.server_sent_events import EventParser
+from apicache.streams import server_sent_events
+from apicache.streams.server_sent_events import EventParser
 
 PIECES = [
     b"data",

@@ -7,8 +7,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from apicache.errors import UnidentifiableError
-from apicache.sql import NotAReadError, check_parameters, read_of
-from apicache.sql_tokens import Dialect, tokens_of
+from apicache.sql.statements import NotAReadError, check_parameters, read_of
+from apicache.sql.tokens import Dialect, tokens_of
 
 READS = [
     "SELECT 1",

@@ -5,7 +5,7 @@ import pytest
 from apicache import adapters
 from apicache.adapter import Snapshot
 from apicache.entry import PLAIN_CODEC
-from apicache.http_snapshots import http_snapshot
+from apicache.http.snapshots import http_snapshot
 from apicache.planning import Plan
 from apicache.policy import policy_for
 from apicache.storing import Load, Outcome, is_error, is_failure, outcome_of

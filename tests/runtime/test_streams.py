@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from apicache import InputError, UnifiedAPICache
-from apicache.live import StreamEndedEarlyError
 from apicache.packed import unpack
-from apicache.streams import StreamCall
+from apicache.streams.live import StreamEndedEarlyError
+from apicache.streams.streams import StreamCall
 from apicache.tagged import decode
 
 

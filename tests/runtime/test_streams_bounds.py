@@ -7,9 +7,10 @@ import time
 import httpx
 import pytest
 
-from apicache import InputError, UnifiedAPICache, live
+from apicache import InputError, UnifiedAPICache
 from apicache.clock import ManualClock
-from apicache.live import LiveTable, StreamEndedEarlyError
+from apicache.streams import live
+from apicache.streams.live import LiveTable, StreamEndedEarlyError
 
 
 @pytest.fixture(params=[True, False], ids=["async", "sync"])

@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from apicache import InputError, UnifiedAPICache, live
-from apicache.live import StreamEndedEarlyError
+from apicache import InputError, UnifiedAPICache
+from apicache.streams import live
+from apicache.streams.live import StreamEndedEarlyError
 
 
 @pytest.fixture(params=[True, False], ids=["async", "sync"])

@@ -13,10 +13,10 @@ import pytest
 from apicache.clock import ManualClock
 from apicache.errors import InputError
 from apicache.tagged import canonical
-from apicache.usage import Event, Selection, digest_of_scope, digests_of
-from apicache.usage_folding import KeyRow
-from apicache.usage_log import UsageLog
-from apicache.usage_report import frequent, keys_of_scopes, nearest, of_key, operations_in, report
+from apicache.usage.folding import KeyRow
+from apicache.usage.log import UsageLog
+from apicache.usage.report import frequent, keys_of_scopes, nearest, of_key, operations_in, report
+from apicache.usage.usage import Event, Selection, digest_of_scope, digests_of
 
 NOW = 1_700_000_000.0
 DAY = 86400.0

@@ -6,9 +6,9 @@ from apicache.entry import Entry
 from apicache.planning import Plan
 from apicache.policy import Policy
 from apicache.tagged import canonical
-from apicache.usage import Event, digest_of_scope, digests_of
-from apicache.usage_feed import UsageFeed
-from apicache.usage_folding import RECORDED_MAX, KeyRow, fold, storable_parameters
+from apicache.usage.feed import UsageFeed
+from apicache.usage.folding import RECORDED_MAX, KeyRow, fold, storable_parameters
+from apicache.usage.usage import Event, digest_of_scope, digests_of
 
 NOW = 1_700_000_000.0
 KEY = bytes(32)

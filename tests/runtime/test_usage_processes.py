@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from apicache.clock import ManualClock
-from apicache.usage import Event
-from apicache.usage_log import UsageLog
-from apicache.usage_report import report
+from apicache.usage.log import UsageLog
+from apicache.usage.report import report
+from apicache.usage.usage import Event
 
 NOW = 1_700_000_000.0
 DAY = 86400.0
@@ -47,8 +47,8 @@ def test_processes_and_threads_write_one_file(path: Path) -> None:
 def test_processes_begin_one_file_at_once(path: Path) -> None:
     program = f"""
 import pathlib, sys
-from apicache.usage import Event
-from apicache.usage_log import UsageLog
+from apicache.usage.usage import Event
+from apicache.usage.log import UsageLog
 log = UsageLog(pathlib.Path({str(path)!r}), busy_seconds=30.0)
 print("ready", flush=True)
 sys.stdin.readline()
@@ -83,7 +83,7 @@ def test_a_new_log_waits_for_the_process_that_makes_it_too(path: Path, monkeypat
         waits.append(seconds)
         other.close()
 
-    monkeypatch.setattr("apicache.usage_log.time.sleep", other_ends)
+    monkeypatch.setattr("apicache.usage.log.time.sleep", other_ends)
     log = UsageLog(path, clock=ManualClock(NOW))
     assert log.write([hit(1)])
     assert len(waits) == 1
@@ -105,8 +105,8 @@ def test_a_new_log_that_stays_locked_loses_events_and_raises_nothing(path: Path)
 def test_a_forked_child_and_its_parent_both_go_on_writing(path: Path) -> None:
     program = f"""
 import os, pathlib
-from apicache.usage import Event
-from apicache.usage_log import UsageLog
+from apicache.usage.usage import Event
+from apicache.usage.log import UsageLog
 log = UsageLog(pathlib.Path({str(path)!r}))
 event = Event(at={NOW!r} + 10**9, kind="hit", operation="quote", key=bytes(32), ttl=1.0)
 assert log.write([event])
@@ -124,6 +124,6 @@ if child:
 
 
 def test_the_events_load_no_database() -> None:
-    program = "import sys, apicache.usage; print('sqlite3' in sys.modules)"
+    program = "import sys, apicache.usage.usage; print('sqlite3' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

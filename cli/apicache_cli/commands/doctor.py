@@ -14,18 +14,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from apicache.chain.states import ProviderState, states_of
 from apicache.defaults import IN_PROCESS, explained, tier_from
 from apicache.envelope import PlainSealer, Sealer
 from apicache.errors import InputError
 from apicache.policy import DEFAULT, OPERATION_TTL
-from apicache.provider_states import ProviderState, states_of
 from apicache.sealing import sealer_from_environment
 from apicache.setting_values import shown, without_credentials
 from apicache.settings import DEFAULT as BY_DEFAULT
 from apicache.settings import Settings, load
 from apicache.tier import TierSize
 from apicache.tiers import options as options_of_tier
-from apicache.usage import FILE_NAME
+from apicache.usage.usage import FILE_NAME
 from apicache_cli import __version__, output
 
 UNHEALTHY = 1

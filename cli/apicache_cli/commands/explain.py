@@ -17,9 +17,9 @@ from apicache.errors import InputError
 from apicache.markers import Marker, MarkerTable
 from apicache.policy import Policy
 from apicache.tier import SharedTier
-from apicache.usage import digest_of_scope, digests_of
-from apicache.usage_folding import KeyRow
-from apicache.usage_report import KeyUsage, Near, nearest, of_key
+from apicache.usage.folding import KeyRow
+from apicache.usage.report import KeyUsage, Near, nearest, of_key
+from apicache.usage.usage import digest_of_scope, digests_of
 from apicache_cli import output
 from apicache_cli.asked_call import AskedCall, asked_call
 from apicache_cli.opening import Opened, counted, key_from, moment, now, opened, span

@@ -11,9 +11,9 @@ import typer
 from apicache.entry import NEVER
 from apicache.errors import InputError, UnencodableError, did_you_mean
 from apicache.markers import TICK, Marker, MarkerTable, Scope
-from apicache.usage import Selection, digest_of_scope
-from apicache.usage_log import UsageLog
-from apicache.usage_report import keys_of_scopes
+from apicache.usage.log import UsageLog
+from apicache.usage.report import keys_of_scopes
+from apicache.usage.usage import Selection, digest_of_scope
 from apicache_cli import output
 from apicache_cli.opening import Opened, counted, key_from, now, opened, size
 

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from apicache.errors import InputError, did_you_mean
 from apicache.policy import seconds
-from apicache.usage_log import UsageLog
-from apicache.usage_report import (
+from apicache.usage.log import UsageLog
+from apicache.usage.report import (
     TARGET_HIT_RATE,
     Frequent,
     OperationUsage,

@@ -20,14 +20,14 @@ from yarl import URL
 from apicache.adapter import Identified, Snapshot, check_repeatable
 from apicache.credentials import jar_cookies, split_headers, storable_headers, storable_url, url_carries_credential
 from apicache.errors import UnidentifiableError, UnstorableError
-from apicache.http_semantics import (
+from apicache.http.semantics import (
     NOT_MODIFIED,
     REVALIDATABLE_METHODS,
     check_read_like,
     check_unconditional,
     conditions,
 )
-from apicache.http_snapshots import http_snapshot, renewed_snapshot
+from apicache.http.snapshots import http_snapshot, renewed_snapshot
 
 _VERBS: Final = ("get", "options", "head", "post", "put", "patch", "delete")
 _METHODS: Final[dict[Any, str | None]] = {

@@ -9,7 +9,7 @@ from anthropic.types import Message, MessageTokensCount
 
 from apicache.adapter import Identified
 from apicache.errors import UnidentifiableError
-from apicache.stainless_family import StainlessFamily, without
+from apicache.sdk.stainless_family import StainlessFamily, without
 
 _BETA: Final = "anthropic.resources.beta."
 _BATCHES: Final = "anthropic.resources.messages.batches"

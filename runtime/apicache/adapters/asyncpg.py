@@ -20,10 +20,10 @@ from asyncpg.protocol import protocol
 
 from apicache import identity
 from apicache.adapter import Identified, Snapshot
-from apicache.asyncpg_records import OWN_UUID, own_value, plain_value, records_of, stored_records
-from apicache.db_api import check_values, place_of, plain_snapshot, rows_of, stored, texts_in
 from apicache.errors import UnidentifiableError, UnstorableError
-from apicache.sql import Read, check_parameters, read_of
+from apicache.sql.asyncpg_records import OWN_UUID, own_value, plain_value, records_of, stored_records
+from apicache.sql.db_api import check_values, place_of, plain_snapshot, rows_of, stored, texts_in
+from apicache.sql.statements import Read, check_parameters, read_of
 
 _METHODS: Final = ("fetch", "fetchrow", "fetchval")
 _KINDS: Final = (asyncpg.Connection, asyncpg.Pool, asyncpg.pool.PoolConnectionProxy)

@@ -18,8 +18,8 @@ from cohere.v2.types.v2rerank_response import V2RerankResponse
 
 from apicache.adapter import Identified
 from apicache.errors import UnidentifiableError
-from apicache.sdk_clients import Request, arguments_of, attribute, check_unpatched, http_side, identified
-from apicache.sdk_models import ModelStore
+from apicache.sdk.clients import Request, arguments_of, attribute, check_unpatched, http_side, identified
+from apicache.sdk.models import ModelStore
 
 _CLIENTS: Final = (
     cohere.Client,

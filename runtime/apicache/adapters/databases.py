@@ -16,7 +16,8 @@ from databases.interfaces import Record
 from apicache import tagged
 from apicache.adapter import Identified, Snapshot
 from apicache.credentials import is_credential
-from apicache.db_api import (
+from apicache.errors import UnidentifiableError, UnstorableError
+from apicache.sql.db_api import (
     check_values,
     columns_of,
     file_of,
@@ -29,9 +30,8 @@ from apicache.db_api import (
     stored,
     texts_in,
 )
-from apicache.errors import UnidentifiableError, UnstorableError
-from apicache.sql import check_parameters, read_of
-from apicache.sql_tokens import Dialect
+from apicache.sql.statements import check_parameters, read_of
+from apicache.sql.tokens import Dialect
 
 _METHODS: Final = ("fetch_all", "fetch_one", "fetch_val")
 _BACKENDS: Final[Mapping[str, Dialect]] = {
@@ -167,7 +167,7 @@ async def _fetched_by_sqlite(live: Any, name: str, sql: str, values: Any) -> dic
 
 
 async def _fetched_by_asyncpg(live: Any, name: str, sql: str, values: Any) -> dict[str, Any]:
-    from apicache.asyncpg_records import stored_records  # noqa: PLC0415 - who uses SQLite may have no asyncpg
+    from apicache.sql.asyncpg_records import stored_records  # noqa: PLC0415 - who uses SQLite may have no asyncpg
 
     rows = await live.fetch(sql, *values) if name == "fetch_all" else [await live.fetchrow(sql, *values)]
     return {"name": name, **stored_records([row for row in rows if row is not None])}
@@ -198,7 +198,7 @@ def _stand_in(database: Database, data: Any) -> Any:
     if _is_sqlite(database):
         description = [(name, *[None] * 6) for name in columns_of(data)]
         return _StoredConnection(description, [tuple(row) for row in rows_of(data)])
-    from apicache.asyncpg_records import records_of  # noqa: PLC0415 - as above
+    from apicache.sql.asyncpg_records import records_of  # noqa: PLC0415 - as above
 
     return _StoredConnection([], records_of(data))
 

@@ -49,4 +49,4 @@ def _is_of_genai(kind: type) -> bool:
 
 @functools.cache
 def _genai() -> "Adapter":
-    return cast("Adapter", importlib.import_module("apicache.google_genai"))
+    return cast("Adapter", importlib.import_module("apicache.sdk.google_genai"))

@@ -8,7 +8,7 @@ from groq.resources.embeddings import AsyncEmbeddings, Embeddings
 from groq.types import CreateEmbeddingResponse
 from groq.types.chat import ChatCompletion
 
-from apicache.stainless_family import StainlessFamily, without
+from apicache.sdk.stainless_family import StainlessFamily, without
 
 _family: Final = StainlessFamily(
     groq,

@@ -6,8 +6,8 @@ It identifies no calls; https://docs.python.org/3/library/http.client.html.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from apicache import http_client_responses
 from apicache.adapter import Identified
+from apicache.http import client_responses as http_client_responses
 
 snapshot = http_client_responses.snapshot
 replay = http_client_responses.replay

@@ -2,7 +2,7 @@
 
 import httpx
 
-from apicache.httpx_family import HttpxFamily
+from apicache.http.httpx_family import HttpxFamily
 
 _family = HttpxFamily(httpx)
 identify = _family.identify

@@ -2,7 +2,7 @@
 
 import httpx2
 
-from apicache.httpx_family import HttpxFamily
+from apicache.http.httpx_family import HttpxFamily
 
 _family = HttpxFamily(httpx2)
 identify = _family.identify

@@ -21,8 +21,8 @@ from litellm.utils import ProviderConfigManager
 from apicache.adapter import Identified, Snapshot
 from apicache.credentials import is_credential, storable_headers, storable_url
 from apicache.errors import UnidentifiableError
-from apicache.sdk_clients import HttpSide, Request, arguments_of, identified
-from apicache.sdk_models import ModelStore
+from apicache.sdk.clients import HttpSide, Request, arguments_of, identified
+from apicache.sdk.models import ModelStore
 
 _NAMES: Final = ("completion", "embedding", "text_completion", "responses")
 _CALLS: Final[dict[Any, str]] = {

@@ -15,8 +15,8 @@ from mistralai.client.types.basemodel import Unset
 
 from apicache.adapter import Identified
 from apicache.errors import UnidentifiableError
-from apicache.sdk_clients import Request, arguments_of, attribute, check_unpatched, http_side, identified
-from apicache.sdk_models import ModelStore
+from apicache.sdk.clients import Request, arguments_of, attribute, check_unpatched, http_side, identified
+from apicache.sdk.models import ModelStore
 
 _NAMES: Final[dict[Any, tuple[str, str]]] = {
     Chat: ("chat", "complete"),

@@ -13,9 +13,9 @@ import ollama
 
 from apicache.adapter import Identified
 from apicache.errors import UnidentifiableError
-from apicache.httpx_family import HttpxFamily
-from apicache.sdk_clients import arguments_of, attribute, check_unpatched
-from apicache.sdk_models import ModelStore
+from apicache.http.httpx_family import HttpxFamily
+from apicache.sdk.clients import arguments_of, attribute, check_unpatched
+from apicache.sdk.models import ModelStore
 
 _NAMES: Final = ("generate", "chat", "embed", "embeddings")
 _CALLS: Final[dict[Any, str]] = {

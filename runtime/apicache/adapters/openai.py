@@ -14,7 +14,7 @@ from openai.types import Completion, CreateEmbeddingResponse, ModerationCreateRe
 from openai.types.chat import ChatCompletion
 from openai.types.responses import Response
 
-from apicache.stainless_family import StainlessFamily, without
+from apicache.sdk.stainless_family import StainlessFamily, without
 
 _UNFINISHED: Final = frozenset({"queued", "in_progress", "failed", "cancelled"})
 

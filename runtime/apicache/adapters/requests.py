@@ -15,7 +15,7 @@ import urllib3
 from apicache.adapter import Identified, Snapshot, check_repeatable
 from apicache.credentials import jar_cookies, split_headers, storable_headers, storable_url, url_carries_credential
 from apicache.errors import UnidentifiableError, UnstorableError
-from apicache.http_semantics import (
+from apicache.http.semantics import (
     NOT_MODIFIED,
     REVALIDATABLE_METHODS,
     Validators,
@@ -23,7 +23,7 @@ from apicache.http_semantics import (
     check_unconditional,
     conditions,
 )
-from apicache.http_snapshots import http_snapshot, renewed_snapshot
+from apicache.http.snapshots import http_snapshot, renewed_snapshot
 
 _VERBS: Final = ("get", "options", "head", "post", "put", "patch", "delete")
 _METHODS: Final[dict[Any, str | None]] = {

@@ -23,10 +23,12 @@ from sqlalchemy.engine import Connection, Engine, IteratorResult
 from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlalchemy.orm import Session
 
-from apicache import sqlalchemy_engines, tagged
+from apicache import tagged
 from apicache.adapter import Identified, Snapshot
 from apicache.credentials import is_credential
-from apicache.db_api import (
+from apicache.errors import UnencodableError, UnidentifiableError, UnstorableError
+from apicache.sql import sqlalchemy_engines
+from apicache.sql.db_api import (
     check_values,
     columns_of,
     file_of,
@@ -37,10 +39,9 @@ from apicache.db_api import (
     stored,
     texts_in,
 )
-from apicache.errors import UnencodableError, UnidentifiableError, UnstorableError
-from apicache.sql import Read, check_parameters, read_of
-from apicache.sql_tokens import Dialect
-from apicache.sqlite_connections import IN_MEMORY, plain_settings, settings_of
+from apicache.sql.sqlite_connections import IN_MEMORY, plain_settings, settings_of
+from apicache.sql.statements import Read, check_parameters, read_of
+from apicache.sql.tokens import Dialect
 
 try:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession

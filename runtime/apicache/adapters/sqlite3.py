@@ -18,10 +18,10 @@ from typing import Any, Final
 
 from apicache import tagged
 from apicache.adapter import Identified, Snapshot
-from apicache.db_api import columns_of, hand_over, rows_of, snapshot_of, stored
 from apicache.errors import UnencodableError, UnidentifiableError, UnstorableError
-from apicache.sql import check_parameters, read_of
-from apicache.sqlite_connections import IN_MEMORY, OWN_CONVERTER, settings_of
+from apicache.sql.db_api import columns_of, hand_over, rows_of, snapshot_of, stored
+from apicache.sql.sqlite_connections import IN_MEMORY, OWN_CONVERTER, settings_of
+from apicache.sql.statements import check_parameters, read_of
 
 _NATIVE: Final = frozenset({type(None), int, float, str, bytes})
 """What SQLite itself holds."""

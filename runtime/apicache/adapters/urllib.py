@@ -1,7 +1,7 @@
 """The adapter of the standard library's urllib, https://docs.python.org/3/library/urllib.request.html.
 
 `urllib.request.urlopen` and `OpenerDirector.open` return an `http.client.HTTPResponse`, whose body can be read once; so
-they do here, but its body is read by the call and stands in memory (`apicache.http_client_responses`).
+they do here, but its body is read by the call and stands in memory (`apicache.http.client_responses`).
 """
 
 import functools
@@ -13,11 +13,11 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from apicache import http_client_responses
 from apicache.adapter import Identified, Snapshot
 from apicache.credentials import jar_cookies, split_headers, storable_url, url_carries_credential
 from apicache.errors import UnidentifiableError, UnstorableError
-from apicache.http_semantics import (
+from apicache.http import client_responses as http_client_responses
+from apicache.http.semantics import (
     NOT_MODIFIED,
     REVALIDATABLE_METHODS,
     Validators,

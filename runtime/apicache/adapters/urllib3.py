@@ -20,7 +20,7 @@ from urllib3.util.retry import RequestHistory
 from apicache.adapter import Identified, Snapshot, check_repeatable
 from apicache.credentials import split_headers, storable_headers, storable_url, url_carries_credential
 from apicache.errors import UnidentifiableError, UnstorableError
-from apicache.http_semantics import (
+from apicache.http.semantics import (
     NOT_MODIFIED,
     REVALIDATABLE_METHODS,
     Validators,
@@ -28,7 +28,7 @@ from apicache.http_semantics import (
     check_unconditional,
     conditions,
 )
-from apicache.http_snapshots import http_snapshot, renewed_snapshot
+from apicache.http.snapshots import http_snapshot, renewed_snapshot
 
 _MANAGERS: Final = (PoolManager, ProxyManager)
 _POOLS: Final = (HTTPConnectionPool, HTTPSConnectionPool)

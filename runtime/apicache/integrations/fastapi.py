@@ -6,8 +6,8 @@ https://fastapi.tiangolo.com/reference/apirouter/.
 from collections.abc import Callable
 
 from apicache.integrations import StatsSource
-from apicache.web_pages import CachePages, PageName, places
-from apicache.web_warming import warming
+from apicache.web.pages import CachePages, PageName, places
+from apicache.web.warming import warming
 
 try:
     from fastapi import APIRouter, Request, Response

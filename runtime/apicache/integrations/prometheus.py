@@ -1,7 +1,7 @@
 """Prometheus: the cache's statistics as metrics. https://prometheus.github.io/client_python/collector/custom/."""
 
 from apicache.integrations import StatsSource
-from apicache.prometheus_collector import REGISTRY, CacheCollector, CollectorRegistry
+from apicache.web.prometheus_collector import REGISTRY, CacheCollector, CollectorRegistry
 
 __all__ = ["CacheCollector", "register"]
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from apicache.integrations import StatsSource
-from apicache.web_pages import CachePages, PageName, places
-from apicache.web_warming import warming
+from apicache.web.pages import CachePages, PageName, places
+from apicache.web.warming import warming
 
 try:
     from starlette.applications import Starlette

@@ -10,13 +10,10 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from apicache.credentials import storable_url
-from apicache.errors import InputError
-from apicache.provider import ProviderCall, Reply, Request, Response, Tokens
-from apicache.provider_completions import completed, finish_of
-from apicache.provider_errors import broken, reported_error
-from apicache.provider_models import configured_model
-from apicache.provider_parameters import (
+from apicache.chain.completions import completed, finish_of
+from apicache.chain.errors import broken, reported_error
+from apicache.chain.models import configured_model
+from apicache.chain.parameters import (
     DEFAULT_MAX_TOKENS,
     Chat,
     base_url,
@@ -25,7 +22,10 @@ from apicache.provider_parameters import (
     header_value,
     json_body,
 )
-from apicache.provider_replies import answered, count_at, event_json, part, text_at
+from apicache.chain.replies import answered, count_at, event_json, part, text_at
+from apicache.credentials import storable_url
+from apicache.errors import InputError
+from apicache.provider import ProviderCall, Reply, Request, Response, Tokens
 
 DEFAULT_MODEL: Final = "claude-haiku-5-5"
 """The cheapest that Anthropic lists in November 2026."""

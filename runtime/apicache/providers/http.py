@@ -16,13 +16,10 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from apicache.credentials import storable_url
-from apicache.embedding_batches import Vector, by_index, embedded, in_order
-from apicache.errors import InputError, did_you_mean
-from apicache.provider import ProviderCall, Reply, Request, Response, StreamReader, Tokens
-from apicache.provider_completions import completed, finish_of
-from apicache.provider_errors import broken, reported_error
-from apicache.provider_parameters import (
+from apicache.chain.completions import completed, finish_of
+from apicache.chain.embedding_batches import Vector, by_index, embedded, in_order
+from apicache.chain.errors import broken, reported_error
+from apicache.chain.parameters import (
     Chat,
     EmbeddingInput,
     chat_of,
@@ -32,8 +29,11 @@ from apicache.provider_parameters import (
     header_value,
     json_body,
 )
-from apicache.provider_replies import answered, count_at
-from apicache.templates import NOTHING, at_path, filled, filled_url, parameters, variables, with_variables
+from apicache.chain.replies import answered, count_at
+from apicache.chain.templates import NOTHING, at_path, filled, filled_url, parameters, variables, with_variables
+from apicache.credentials import storable_url
+from apicache.errors import InputError, did_you_mean
+from apicache.provider import ProviderCall, Reply, Request, Response, StreamReader, Tokens
 
 _CHAT: Final = frozenset({"completion", "analysis"})
 

@@ -14,9 +14,9 @@ from typing import Any, Final
 import msgspec
 
 from apicache.answers import Completion, Embedding
+from apicache.chain.parameters import chat_of, check_operation, embedding_of
 from apicache.errors import InputError, UnencodableError
 from apicache.provider import ProviderCall, Reply
-from apicache.provider_parameters import chat_of, check_operation, embedding_of
 from apicache.setting_values import flag
 from apicache.tagged import canonical
 

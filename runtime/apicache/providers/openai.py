@@ -10,15 +10,15 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from apicache.chain.embedding_batches import by_index, embedded
+from apicache.chain.models import configured_model
+from apicache.chain.openai_chat import ChatCompletion, ChatReader, chat_body, chat_reply
+from apicache.chain.openai_responses import ModelResponse, ResponsesReader, responses_body, responses_reply
+from apicache.chain.parameters import base_url, chat_of, check_operation, embedding_of, header_value, json_body
+from apicache.chain.replies import answered, count_at
 from apicache.credentials import storable_url
-from apicache.embedding_batches import by_index, embedded
 from apicache.errors import InputError
-from apicache.openai_chat import ChatCompletion, ChatReader, chat_body, chat_reply
-from apicache.openai_responses import ModelResponse, ResponsesReader, responses_body, responses_reply
 from apicache.provider import ProviderCall, Reply, Request, Response, StreamReader, Tokens
-from apicache.provider_models import configured_model
-from apicache.provider_parameters import base_url, chat_of, check_operation, embedding_of, header_value, json_body
-from apicache.provider_replies import answered, count_at
 
 DEFAULT_MODEL: Final = "gpt-6-luna"
 DEFAULT_EMBEDDING_MODEL: Final = "text-embedding-3-small"

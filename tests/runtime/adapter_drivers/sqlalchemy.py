@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from adapter_drivers._driver import Call, Driver, Variant
 from adapter_drivers._postgresql import postgresql
 from adapter_drivers._sql import QUERY, TEXTS, VALUES, Served, sqlite_file
-from apicache.sqlalchemy_engines import call_on
+from apicache.sql.sqlalchemy_engines import call_on
 
 SECRET = "sa-planted-7c7c"
 TABLES = """

@@ -1,0 +1,84 @@
+"""Many calls at once for sync code: the async edge's way, in an event loop of its own."""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import contextvars
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from apicache.batching import own_loops
+from apicache.batching.collectors import BatchedLoad
+from apicache.engine import Engine
+from apicache.far_hits import Missed
+from apicache.flow import Answer
+from apicache.planning import Plan
+from apicache.thread_loads import in_pool
+
+_Threads = concurrent.futures.ThreadPoolExecutor
+
+
+def answer_many_sync(
+    engine: Engine, calls: Sequence[Plan | Missed], concurrency: int, wave: int | None
+) -> list[Answer | BaseException]:
+    """As the engine's `answer_many`. Loads run in this thread, or with a `concurrency` of more than 1 in threads."""
+    plans = [call.plan() if isinstance(call, Missed) else call for call in calls]
+    by_any = {position: plan for position, plan in enumerate(plans) if plan.instead is not None}
+    others = {position: plan for position, plan in enumerate(plans) if plan.instead is None}
+    with contextlib.ExitStack() as stack:
+        threads = None
+        if concurrency > 1:
+            threads = _Threads(min(concurrency, len(plans)), thread_name_prefix="apicache-many")
+            stack.callback(threads.shutdown, wait=False, cancel_futures=True)
+        for plan in others.values():
+            _load_for_sync_code(plan, threads)
+        asked = [functools.partial(_answered, engine, plan) for plan in by_any.values()]  # they have a sync way
+        answers = dict(zip(by_any, _in_turn(asked) if threads is None else _spread(threads, asked), strict=True))
+        if others:
+            found = own_loops.run(engine.answer_many(tuple(others.values()), concurrency, wave))
+            answers |= dict(zip(others, found, strict=True))
+    return [answers[position] for position in range(len(plans))]
+
+
+def _load_for_sync_code(plan: Plan, threads: _Threads | None) -> None:
+    if plan.is_async:
+        plan.load = functools.partial(_refuse, plan.label)
+    elif not isinstance(plan.load, BatchedLoad):
+        load = functools.partial(_checked, plan.label, plan.load)
+        plan.load = load if threads is None else functools.partial(_there, threads, load)
+
+
+def _checked(label: str, load: Callable[[], Any]) -> Any:
+    result = own_loops.unnoticed(load)
+    if inspect.iscoroutine(result):
+        result.close()
+    if inspect.isawaitable(result):
+        _refuse(label)
+    return result
+
+
+def _there(threads: _Threads, load: Callable[[], Any]) -> Any:
+    is_waited_for = asyncio._get_running_loop() is not None  # noqa: SLF001 - documented; None without one
+    return in_pool(threads, load) if is_waited_for else load()  # a refresh has a thread of its own
+
+
+def _refuse(label: str) -> NoReturn:
+    raise TypeError(f"{label} is async; write `await cached_api_calls(...)` instead of cached_api_calls_sync")
+
+
+def _answered(engine: Engine, plan: Plan) -> Answer | BaseException:
+    try:
+        return engine.answer_sync(plan)
+    except Exception as error:  # noqa: BLE001 - its place is the caller's to raise
+        return error
+
+
+def _in_turn(asked: Sequence[Callable[[], Any]]) -> list[Any]:
+    return [each() for each in asked]
+
+
+def _spread(threads: _Threads, asked: Sequence[Callable[[], Any]]) -> list[Any]:
+    doing = [threads.submit(contextvars.copy_context().run, each) for each in asked]
+    return [each.result() for each in doing]

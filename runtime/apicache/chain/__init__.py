@@ -1,0 +1,1 @@
+"""The provider chain: who is asked, in which order, how often, at what price."""

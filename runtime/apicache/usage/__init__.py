@@ -1,0 +1,1 @@
+"""The usage log: which calls were made, folded and reported."""

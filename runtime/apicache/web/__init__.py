@@ -1,0 +1,1 @@
+"""What the integrations with web frameworks share: the pages, their token, warming at the start."""

@@ -9,7 +9,7 @@ from types import ModuleType
 from apicache import UnifiedAPICache
 from apicache.errors import InputError
 from apicache.settings import project_file, project_table
-from apicache_scenarios.problems import suggestion
+from apicache_scenarios.format.problems import suggestion
 
 EXAMPLE = "app.api_operations:api_cache"
 

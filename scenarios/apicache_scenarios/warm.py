@@ -10,7 +10,7 @@ import msgspec
 
 from apicache import InputError, UnifiedAPICache, WarmOutcome
 from apicache.credentials import REDACTED, storable_url
-from apicache_scenarios.scenario import Scenario
+from apicache_scenarios.format.model import Case
 
 URL = re.compile(r"https?://[^\s'\"<>]+")
 
@@ -55,7 +55,7 @@ class WarmReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_warming(
-    cache: UnifiedAPICache, scenarios: Sequence[Scenario], *, concurrency: int, on_progress: OnProgress
+    cache: UnifiedAPICache, scenarios: Sequence[Case], *, concurrency: int, on_progress: OnProgress
 ) -> WarmReport:
     """Call every scenario that the cache has no fresh entry for, at most `concurrency` at a time, and report.
 
@@ -98,7 +98,7 @@ async def _warm(
     await cache.warm_cache(calls, concurrency=concurrency, on_outcome=note)
 
 
-def _entry(scenario: Scenario, outcome: WarmOutcome) -> WarmedEntry:
+def _entry(scenario: Case, outcome: WarmOutcome) -> WarmedEntry:
     return WarmedEntry(
         operation=outcome.operation,
         key=outcome.key,

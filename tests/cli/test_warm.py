@@ -230,10 +230,10 @@ def test_all_bad_entries_are_named_at_once_and_nothing_is_called(warm, project, 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[1:] == [
         "error: 4 problems",
-        "  scenarios.yaml:2: unknown operation 'complete'; did you mean 'completion'?",
-        "  scenarios.yaml:3: completion has no parameter 'promt'; did you mean 'prompt'?",
-        "  scenarios.yaml:3: completion needs parameter 'prompt'; add prompt:",
-        "  scenarios.yaml:4: completion parameter 'prompt': 5: expected `str`, got `int`; quote it",
+        "  scenarios.yaml:2:4: unknown operation 'complete'; did you mean 'completion'?",
+        "  scenarios.yaml:3:3: completion needs parameter 'prompt'; add prompt:",
+        "  scenarios.yaml:3:27: completion has no parameter 'promt'; did you mean 'prompt'?",
+        "  scenarios.yaml:4:36: completion parameter 'prompt': 5: expected `str`, got `int`; quote it",
     ]
     assert upstream.requests_served() == before
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from apicache import UnifiedAPICache
-from apicache_scenarios.check import load_scenarios
+from apicache_scenarios.format.loading import load_scenarios
 
 FILES = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
 

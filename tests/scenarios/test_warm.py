@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from apicache import InputError, UnifiedAPICache
-from apicache_scenarios.scenario import Scenario
+from apicache_scenarios.format.model import Case
 from apicache_scenarios.warm import run_warming
 
 
@@ -32,7 +32,7 @@ def with_operations(cache, calls):
 
 
 def scenario(prompt, line=1, name=None):
-    return Scenario(path=Path("faq.yaml"), line=line, operation="completion", params={"prompt": prompt}, name=name)
+    return Case(path=Path("faq.yaml"), line=line, operation="completion", params={"prompt": prompt}, name=name)
 
 
 def warm(cache, *prompts, concurrency=2, on_progress=lambda done: None):
@@ -115,7 +115,7 @@ def test_scenarios_of_a_batched_operation_are_sent_together():
     cache, sent = UnifiedAPICache.create(), []
     cache.batched("embed", over="text")(lambda texts: sent.append(texts) or texts)
     scenarios = [
-        Scenario(path=Path("faq.yaml"), line=line, operation="embed", params={"text": text}, name=None)
+        Case(path=Path("faq.yaml"), line=line, operation="embed", params={"text": text}, name=None)
         for line, text in enumerate("abcdefghij", start=1)
     ]
     report = run_warming(cache, scenarios, concurrency=2, on_progress=lambda done: None)

@@ -14,7 +14,7 @@ from rich.text import Text
 from apicache_cli import output
 from apicache_cli.progress import progress
 from apicache_scenarios.application import load_application
-from apicache_scenarios.check import load_scenarios
+from apicache_scenarios.format.loading import load_scenarios
 from apicache_scenarios.warm import WarmedEntry, WarmReport, run_warming
 
 CALLS_FAILED = 1

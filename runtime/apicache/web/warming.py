@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, get_args
 
 from apicache.cache import UnifiedAPICache
 from apicache.errors import InputError, did_you_mean
+from apicache.scrubbing import scrubbed, told
 from apicache.warming import WarmOutcome
 
 _log = logging.getLogger("apicache")
@@ -24,7 +25,9 @@ Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 When = Literal["background", "before-serving"]
 
 _TOLD_MAX: Final = 5
-"""Failed entries that the log names."""
+"""Failed entries that one line of the log names."""
+_REASONS_MAX: Final = 50
+"""Those whose reason is logged, on a line each."""
 
 
 def warming(
@@ -38,7 +41,7 @@ def warming(
     """A lifespan that warms the cache (else the process-wide one), within the application's own `lifespan`, if any.
 
     The own one starts first and ends last: calls may need what it opens. `when` is `background` (the application
-    serves at once) or `before-serving`. What fails is logged, by its kind, and never stops the start. When the
+    serves at once) or `before-serving`. What fails is logged, its texts scrubbed, and never stops the start. When the
     application stops, warming under way ends, refreshes are waited for, what waits is written, and the cache is closed.
     Raises InputError for what holds no entries.
     """
@@ -65,7 +68,8 @@ def _checked(entries: object) -> list[Any]:
     if isinstance(entries, str | bytes | PathLike):
         raise InputError(
             f"warming was given {entries!r}, and takes entries; read a scenarios file with "
-            "lambda: [each.call() for each in apicache_scenarios.check.load_scenarios([path], api_cache.operations)]"
+            "lambda: [each.call() for each in "
+            "apicache_scenarios.format.loading.load_scenarios([path], api_cache.operations)]"
         )
     if isinstance(entries, Mapping) or not isinstance(entries, Iterable):
         raise InputError(
@@ -79,12 +83,12 @@ async def _warm(cache: UnifiedAPICache, find: Callable[[], Any], concurrency: in
         found = await find() if inspect.iscoroutinefunction(find) else await asyncio.to_thread(find)
         if inspect.isawaitable(found):
             found = await found
-        outcomes = await cache.warm_cache(_checked(found), concurrency=concurrency)
+        outcomes = await cache.warm_cache(_checked(found), concurrency=concurrency, return_exceptions=True)
     except InputError as error:
         _log.error("the cache was not warmed: %s", error)
     except Exception as error:  # noqa: BLE001 - whatever the application's entries raise, it is to start
-        # An exception's text may hold a URL with a key in it: for those who look into it only.
-        _log.error("the cache was not warmed: %s", type(error).__name__)
+        _log.error("the cache was not warmed: %s", told(error))
+        # A traceback shows what is not scrubbed: for those who look into it only.
         _log.debug("why the cache was not warmed", exc_info=error)
     else:
         _report(outcomes)
@@ -97,19 +101,22 @@ def _report(outcomes: Sequence[WarmOutcome]) -> None:
     if not failed:
         _log.info("the cache was warmed: %d entries loaded, %d were fresh", warmed, fresh)
         return
-    told = ", ".join(
+    kinds = ", ".join(
         f"{outcome.position} ({outcome.operation}: {(outcome.error or '').partition(': ')[0]})"
         for outcome in failed[:_TOLD_MAX]
     )
     more = f" and {len(failed) - _TOLD_MAX} more" if len(failed) > _TOLD_MAX else ""
     _log.warning(
-        "the cache was warmed in part: %d entries loaded, %d were fresh, %d failed: %s%s",
+        "the cache was %s: %d entries loaded, %d were fresh, %d failed: %s%s",
+        "warmed in part" if warmed + fresh else "not warmed",
         warmed,
         fresh,
         len(failed),
-        told,
+        kinds,
         more,
     )
+    for outcome in failed[:_REASONS_MAX]:
+        _log.warning("entry %d (%s) failed: %s", outcome.position, outcome.operation, scrubbed(outcome.error or ""))
 
 
 async def _end(task: "asyncio.Task[None]", cache: UnifiedAPICache) -> None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from apicache import InputError, UnifiedAPICache
-from apicache_scenarios.check import load_scenarios
+from apicache_scenarios.format.loading import load_scenarios
 
 
 class Message(TypedDict):
@@ -145,62 +145,62 @@ def test_every_use_of_an_alias_has_lists_of_its_own(load):
 BAD_INPUT = {
     "an unknown operation": (
         "- {operation: complete, prompt: x}",
-        "faq.yaml:1: unknown operation 'complete'; did you mean 'completion'?",
+        "faq.yaml:1:4: unknown operation 'complete'; did you mean 'completion'?",
     ),
     "an unknown parameter": (
         "- operation: completion\n  prompt: x\n  temprature:\n    1\n",
-        "faq.yaml:3: completion has no parameter 'temprature'; did you mean 'temperature'?",
+        "faq.yaml:3:3: completion has no parameter 'temprature'; did you mean 'temperature'?",
     ),
     "a missing parameter": (
         "\n- {operation: completion}",
-        "faq.yaml:2: completion needs parameter 'prompt'; add prompt:",
+        "faq.yaml:2:3: completion needs parameter 'prompt'; add prompt:",
     ),
     "a parameter that is called like a key of the format": (
         "- {operation: user, name: Ada}",
-        "faq.yaml:1: user needs parameter 'name'; give it under params:, name: here belongs to the entry",
+        "faq.yaml:1:3: user needs parameter 'name'; give it under params:, name: here belongs to the entry",
     ),
     "a wrong type": (
         "- operation: completion\n  prompt: 42\n",
-        "faq.yaml:2: completion parameter 'prompt': 42: expected `str`, got `int`; quote it",
+        "faq.yaml:2:11: completion parameter 'prompt': 42: expected `str`, got `int`; quote it",
     ),
     "text for a number": (
         "- {operation: completion, prompt: x, temperature: '1'}",
-        "faq.yaml:1: completion parameter 'temperature': '1': expected `float`, got `str`",
+        "faq.yaml:1:51: completion parameter 'temperature': '1': expected `float`, got `str`",
     ),
     "a wrong type deep inside": (
         "- operation: completion\n  prompt: x\n  messages:\n    - role: user\n      content: 3\n",
-        "faq.yaml:5: completion parameter 'messages': 3: expected `str`, got `int`; quote it",
+        "faq.yaml:5:16: completion parameter 'messages': 3: expected `str`, got `int`; quote it",
     ),
     "a key that the annotated type has no place for": (
         "- operation: completion\n  prompt: x\n  messages:\n    - role: user\n      content: hi\n      contents: hi\n",
-        "faq.yaml:6: completion parameter 'messages': has no place for key 'contents'; did you mean 'content'?",
+        "faq.yaml:6:7: completion parameter 'messages': has no place for key 'contents'; did you mean 'content'?",
     ),
     "parameters in both places": (
         "- operation: completion\n  params: {prompt: x}\n  temperature: 1\n",
-        "faq.yaml:3: 'temperature' stands beside params:; expected every parameter under params:, move it there",
+        "faq.yaml:3:3: 'temperature' stands beside params:; expected every parameter under params:, move it there",
     ),
     "params that are no mapping": (
         "- {operation: anything, params: [x]}",
-        "faq.yaml:1: params ['x'] is not a mapping of parameters; expected {name: value}",
+        "faq.yaml:1:33: params ['x'] is not a mapping of parameters; expected {name: value}",
     ),
-    "no operation": ("- {prompt: x}", "faq.yaml:1: no operation given; expected operation: NAME"),
+    "no operation": ("- {prompt: x}", "faq.yaml:1:3: no operation given; expected operation: NAME"),
     "an operation that is no text": (
         "- {operation: 5}",
-        "faq.yaml:1: operation 5 is not text; expected a str, quote it",
+        "faq.yaml:1:15: operation 5 is not text; expected a str, quote it",
     ),
     "a name that is no text": (
         "- {operation: completion, prompt: x, name: 5}",
-        "faq.yaml:1: name 5 is not text; expected a str, quote it",
+        "faq.yaml:1:44: name 5 is not text; expected a str, quote it",
     ),
-    "a parameter name that is no text": ("- {operation: anything, 5: x}", "faq.yaml:1: key 5 is not text; quote it"),
+    "a parameter name that is no text": ("- {operation: anything, 5: x}", "faq.yaml:1:25: key 5 is not text; quote it"),
     "an entry that is no mapping": (
         "- completion",
-        "faq.yaml:1: 'completion' is not an entry; expected an entry such as {operation: completion, prompt: ...}",
+        "faq.yaml:1:3: 'completion' is not an entry; expected an entry such as {operation: completion, prompt: ...}",
     ),
     "a file that is one text": (
         "hello",
         (
-            "faq.yaml:1: 'hello' holds no scenarios; "
+            "faq.yaml:1:1: 'hello' holds no scenarios; "
             "expected a list of entries such as {operation: completion, prompt: ...}"
         ),
     ),
@@ -208,54 +208,60 @@ BAD_INPUT = {
         "# nothing here\n",
         "faq.yaml: is empty; expected a list of entries such as {operation: completion, prompt: ...}",
     ),
-    "an empty list": ("[]", "faq.yaml:1: the list of scenarios is empty; expected at least one entry"),
+    "an empty list": ("[]", "faq.yaml:1:1: the list of scenarios is empty; expected at least one entry"),
     "a version that is not known": (
         "version: 2\nscenarios:\n- {operation: completion, prompt: x}\n",
-        "faq.yaml:1: version 2 is not known; expected version: 1",
+        "faq.yaml:1:10: version 2 is not known; expected version: 1",
     ),
     "no version": (
         "scenarios:\n- {operation: completion, prompt: x}\n",
-        "faq.yaml:1: no version given; expected version: 1",
+        "faq.yaml:1:1: no version given; expected version: 1",
     ),
     "an unknown key": (
         "version: 1\nscenarios:\n- {operation: completion, prompt: x}\nscenario: []\n",
-        "faq.yaml:4: unknown key 'scenario'; did you mean 'scenarios'?",
+        "faq.yaml:4:1: unknown key 'scenario'; did you mean 'scenarios'?",
     ),
     "a repeated key": (
         "- operation: completion\n  prompt: x\n  prompt: y\n",
-        "faq.yaml:3: key 'prompt' appears twice in one mapping (first on line 2)",
+        "faq.yaml:3:3: key 'prompt' appears twice in one mapping (first on line 2)",
     ),
     "a date of no calendar": (
         "- {operation: completion, prompt: 2025-13-45}",
-        "faq.yaml:1: '2025-13-45' is not a YAML timestamp; quote it if it is text",
+        "faq.yaml:1:35: '2025-13-45' is not a YAML timestamp; quote it if it is text",
     ),
     "bytes that are not UTF-8": (
         b"- operation: completion\n  prompt: caf\xe9\n",
-        "faq.yaml:2: not UTF-8: byte 0xe9; save the file as UTF-8",
+        "faq.yaml:2:14: not UTF-8: byte 0xe9; save the file as UTF-8",
     ),
     "a control character": (
         "- operation: completion\n  prompt: \x00\n",
-        "faq.yaml:2: not YAML: special characters are not allowed",
+        "faq.yaml:2:11: not YAML: special characters are not allowed",
     ),
     "an unclosed bracket": (
         "- operation: completion\n  prompt: [x\n",
-        "faq.yaml:3: not YAML: while parsing a flow sequence from line 2: expected ',' or ']', but got '<stream end>'",
+        (
+            "faq.yaml:3:1: not YAML: while parsing a flow sequence from line 2: "
+            "expected ',' or ']', but got '<stream end>'"
+        ),
     ),
     "two documents": (
         "- {operation: completion, prompt: x}\n---\n- {operation: completion, prompt: y}\n",
-        "faq.yaml:2: not YAML: expected a single document in the stream from line 1: but found another document",
+        "faq.yaml:2:1: not YAML: expected a single document in the stream from line 1: but found another document",
     ),
-    "an unknown alias": ("- *base", "faq.yaml:1: not YAML: found undefined alias 'base'"),
+    "an unknown alias": ("- *base", "faq.yaml:1:3: not YAML: found undefined alias 'base'"),
     "a tag that would run code": (
         "- {operation: completion, prompt: !!python/object/apply:os.system [echo]}",
-        "faq.yaml:1: tag 'tag:yaml.org,2002:python/object/apply:os.system' is not accepted; expected plain YAML values",
+        (
+            "faq.yaml:1:35: tag 'tag:yaml.org,2002:python/object/apply:os.system' is not accepted; "
+            "expected plain YAML values"
+        ),
     ),
-    "an alias inside its own anchor": ("&loop [*loop]", "faq.yaml:1: an alias stands inside its own anchor"),
+    "an alias inside its own anchor": ("&loop [*loop]", "faq.yaml:1:1: an alias stands inside its own anchor"),
     "merging what is no mapping": (
         "- {<<: [x], operation: completion}",
-        "faq.yaml:1: '<<' merges a mapping or a list of mappings",
+        "faq.yaml:1:8: '<<' merges a mapping or a list of mappings",
     ),
-    "a list as a key": ("- {[x]: y}", "faq.yaml:1: a key must be a plain value, not a list or a mapping"),
+    "a list as a key": ("- {[x]: y}", "faq.yaml:1:4: a key must be a plain value, not a list or a mapping"),
 }
 
 
@@ -276,13 +282,13 @@ def test_all_errors_of_all_files_are_told_at_once(cache, tmp_path, monkeypatch):
     first, *others = str(refused.value).splitlines()
     assert first == "7 problems"
     assert [line.split(": ")[0].strip() for line in others] == [
-        "a.yaml:1",
-        "a.yaml:2",
-        "a.yaml:3",
-        "a.yaml:3",
-        "b.yaml:1",
-        "c.yaml:2",
-        "c.yaml:2",
+        "a.yaml:1:4",
+        "a.yaml:2:3",
+        "a.yaml:3:35",
+        "a.yaml:3:38",
+        "b.yaml:1:2",
+        "c.yaml:2:3",
+        "c.yaml:2:21",
     ]
 
 

@@ -233,7 +233,7 @@ def test_all_bad_entries_are_named_at_once_and_nothing_is_called(warm, project, 
         "  scenarios.yaml:2:4: unknown operation 'complete'; did you mean 'completion'?",
         "  scenarios.yaml:3:3: completion needs parameter 'prompt'; add prompt:",
         "  scenarios.yaml:3:27: completion has no parameter 'promt'; did you mean 'prompt'?",
-        "  scenarios.yaml:4:36: completion parameter 'prompt': 5: expected `str`, got `int`; quote it",
+        "  scenarios.yaml:4:35: completion parameter 'prompt': 5: expected `str`, got `int`; quote it",
     ]
     assert upstream.requests_served() == before
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypedDict, Unpack, final
 
+from apicache.batching.entries import checked_call, numbered
 from apicache.batching.many import check_bounds, filled_in, missing_in
 from apicache.batching.spreading import spread
 from apicache.bound import BoundOperation
@@ -23,7 +24,7 @@ from apicache.policy import PolicyOptions, checked
 from apicache.resources import Setup
 from apicache.surface import CallSurface
 from apicache.tier import Tier
-from apicache.warming import OnOutcome, WarmOutcome, warm
+from apicache.warming import OnOutcome, WarmOutcome, refused, warm
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -193,7 +194,7 @@ class UnifiedAPICache(CallSurface):
         InputError, before any call, for an unknown operation or a bound below 1.
         """
         check_bounds(concurrency=concurrency, batch_size=batch_size)
-        found = [self._look_up_entry(position, dict(call)) for position, call in enumerate(calls)]
+        found = [self._look_up_entry(place, call) for place, call in numbered("cached_api_calls", calls)]
         missing = missing_in(found)
         calls_made = tuple(missing.values()) if concurrency == 1 else spread(missing.values())
         loaded = await self._engine.answer_many(calls_made, concurrency, batch_size) if missing else ()
@@ -215,7 +216,7 @@ class UnifiedAPICache(CallSurface):
         from apicache.batching.sync_many import answer_many_sync  # noqa: PLC0415 - for sync code with many calls
 
         check_bounds(concurrency=concurrency, batch_size=batch_size)
-        found = [self._look_up_entry(position, dict(call)) for position, call in enumerate(calls)]
+        found = [self._look_up_entry(place, call) for place, call in numbered("cached_api_calls_sync", calls)]
         missing = missing_in(found)
         loaded = answer_many_sync(self._engine, tuple(missing.values()), concurrency, batch_size) if missing else ()
         return filled_in(found, missing, loaded, return_exceptions=return_exceptions)
@@ -226,12 +227,6 @@ class UnifiedAPICache(CallSurface):
         if plan.key is None:
             raise InputError(f"a call of {operation!r} with these parameters has no key: {plan.bypass}")
         return plan.key.hex()
-
-    def plan_of(self, *, operation: str, **parameters: Any) -> Plan:
-        """What an operation's call would be: its policy, and its key or the reason why it has none (`bypass`)."""
-        plan = self._bound_operation(operation).plan(parameters)
-        plan.identify()
-        return plan
 
     async def invalidate(self, **concerned: Unpack[Concerned]) -> None:
         """Forget entries: they are not served again, and what was loading when it was called is not kept either.
@@ -263,26 +258,33 @@ class UnifiedAPICache(CallSurface):
         *,
         concurrency: int = 8,
         on_outcome: OnOutcome | None = None,
+        return_exceptions: bool = False,
     ) -> list[WarmOutcome]:
         """Make each entry's call (`{"operation": ..., **parameters}`) unless a fresh entry exists.
 
         Outcomes come in the entries' order, and through `on_outcome` as they happen. Raises InputError, before any
-        call, for an unknown operation or parameters that it does not take.
+        call, for an unknown operation or parameters that it does not take; with `return_exceptions` such an entry is a
+        failed outcome, and the others are warmed.
         """
-        plans = [self._plan_entry(position, dict(entry)) for position, entry in enumerate(entries)]
+        plan = self._plan_or_refuse if return_exceptions else self._plan_entry
+        plans = [plan(position, entry) for position, entry in numbered("warm_cache", entries)]
         return await warm(self._engine, plans, concurrency, on_outcome)
 
-    def _look_up_entry(self, position: int, entry: dict[str, Any]) -> Any:
+    def _look_up_entry(self, position: int, entry: object) -> Any:
         return self._from_entry(position, entry, _answered)
 
-    def _plan_entry(self, position: int, entry: dict[str, Any]) -> Any:
-        return self._from_entry(position, entry, _planned)
+    def _plan_entry(self, position: int, entry: object) -> Plan | WarmOutcome:
+        planned: Plan = self._from_entry(position, entry, _planned)
+        return planned
 
-    def _from_entry(
-        self, position: int, entry: dict[str, Any], take: Callable[[BoundOperation, dict[str, Any]], Any]
-    ) -> Any:
-        if "operation" not in entry:
-            raise InputError(f"entry {position} names no operation; write {{'operation': ..., ...}}")
+    def _plan_or_refuse(self, position: int, entry: object) -> Plan | WarmOutcome:
+        try:
+            return self._plan_entry(position, entry)
+        except InputError as error:
+            return refused(position, entry, error)
+
+    def _from_entry(self, position: int, given: object, take: Callable[[BoundOperation, dict[str, Any]], Any]) -> Any:
+        entry = checked_call(position, given)
         try:
             name = entry.pop("operation")
             bound = self._bound.get(name)

@@ -115,7 +115,7 @@ class Core(Resources):
     def is_servable(self, plan: Plan, judged: Judged) -> bool:
         """Whether an entry is to be served at once: fresh, or stale while it is refreshed."""
         if plan.is_kept_at_once:  # warming: what is not fresh is to be loaded
-            return judged.verdict is Verdict.FRESH
+            return judged.verdict is Verdict.FRESH and not plan.reloads
         if judged.verdict is Verdict.FRESH or judged.verdict is Verdict.EARLY:  # a set would hash them, in Python
             return True
         return judged.verdict is Verdict.STALE and is_within(

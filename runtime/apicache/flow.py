@@ -256,7 +256,7 @@ class Flow(Core):
         """Whether the far tiers are worth a look of this call's own, before it joins a flight."""
         if not self.tiers.far or not self.uses(plan, self.tiers.far):
             return False
-        if has_timeout(plan.policy):  # its flight keeps them
+        if has_timeout(plan.policy) or plan.reloads:  # its flight keeps them
             return False
         return self.writer.waiting(plan.key or b"") is None
 

@@ -40,6 +40,8 @@ class Plan:
     """True when nobody waits: what it loads replaces an entry that was served."""
     is_kept_at_once = False
     """True when the caller waits until every tier has the entry."""
+    reloads = False
+    """True when it is loaded whatever is stored: a fresh entry is replaced before it ends."""
     is_missing = False
     """True when it was looked up just now, and is to be loaded: its route is the cache, and memory has no entry."""
     flight: "Flight[Any] | None" = None
@@ -167,7 +169,8 @@ def plan_callable(
 
     plan = Plan(operation or readable_name(target), policy, functools.partial(function, *args, **kwargs), parts)
     plan.parameters = kwargs
-    plan.is_blocking = _is_blocking(target)
+    if policy.hard_timeout is not None or policy.soft_timeout is not None:  # else nobody asks
+        plan.is_blocking = _is_blocking(target)
     return plan
 
 

@@ -39,6 +39,11 @@ class CallSurface:
         return self
 
     @property
+    def engine(self) -> Engine:
+        """What answers the calls."""
+        return self._engine
+
+    @property
     def options(self) -> Mapping[str, Any]:
         """The policy of this view; empty for the cache itself."""
         return self._options
@@ -125,6 +130,12 @@ class CallSurface:
         if not operation.is_stream:
             raise InputError(f"operation {name!r} gives one answer; call cached_api_call, or make it a generator")
         return plan_stream_operation(operation, kwargs, operation.parameters(kwargs), policy)
+
+    def plan_of(self, *, operation: str, **parameters: Any) -> Plan:
+        """What an operation's call would be: its policy, and its key or the reason why it has none (`bypass`)."""
+        plan = self._bound_operation(operation).plan(parameters)
+        plan.identify()
+        return plan
 
     def operation(self, name: str, **options: Unpack[PolicyOptions]) -> Callable[[F], F]:
         """Register the decorated function, sync or async, as the operation `name`; the function itself is unchanged.
@@ -299,4 +310,4 @@ class View(CallSurface):
 
     @property
     def _engine(self) -> Engine:  # type: ignore[override] # the cache's own, which tests replace
-        return self._home._engine  # noqa: SLF001 - a view is a part of its cache
+        return self._home.engine

@@ -3,7 +3,7 @@
 import asyncio
 import concurrent.futures
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -35,11 +35,11 @@ OnOutcome = Callable[[WarmOutcome], None]
 
 async def warm(
     engine: Engine,
-    plans: Sequence[Plan],
+    plans: Sequence[Plan | WarmOutcome],
     concurrency: int,
     on_outcome: OnOutcome | None,
 ) -> list[WarmOutcome]:
-    """Make the planned calls, at most `concurrency` at a time; outcomes in the plans' order.
+    """Make the planned calls, at most `concurrency` at a time; outcomes in the plans' order, some of them given.
 
     Calls of batched operations, which have bounds of their own, begin without waiting for that. A failing call is an
     outcome, not an exception. Cancelling stops the calls under way; those that had finished were reported through
@@ -47,9 +47,13 @@ async def warm(
     """
     if concurrency < 1:
         raise InputError(f"concurrency {concurrency} is not at least 1")
-    outcomes: list[WarmOutcome | None] = [None] * len(plans)
-    batched = [(position, plan) for position, plan in enumerate(plans) if batched_load(plan) is not None]
-    single = [(position, plan) for position, plan in enumerate(plans) if batched_load(plan) is None]
+    outcomes = [plan if isinstance(plan, WarmOutcome) else None for plan in plans]
+    if on_outcome is not None:
+        for outcome in filter(None, outcomes):
+            on_outcome(outcome)
+    planned = [(position, plan) for position, plan in enumerate(plans) if isinstance(plan, Plan)]
+    batched = [(position, plan) for position, plan in planned if batched_load(plan) is not None]
+    single = [(position, plan) for position, plan in planned if batched_load(plan) is None]
     queue = iter(single)
     # One for whatever is under way: a load may wait for a batch that would otherwise wait for the load's thread.
     threads = concurrent.futures.ThreadPoolExecutor(concurrency + len(batched), thread_name_prefix="apicache-warm")
@@ -57,7 +61,7 @@ async def warm(
 
     async def work(queue: Iterable[tuple[int, Plan]]) -> None:
         for position, plan in queue:
-            _prepare(plan, run)
+            prepare(plan, run)
             outcome = outcomes[position] = await _warm_one(engine, position, plan)
             if on_outcome is not None:
                 on_outcome(outcome)
@@ -74,7 +78,8 @@ async def warm(
     return [outcome for outcome in outcomes if outcome is not None]
 
 
-def _prepare(plan: Plan, run: Callable[[Callable[[], Any]], Any]) -> None:
+def prepare(plan: Plan, run: Callable[[Callable[[], Any]], Any]) -> None:
+    """Make a plan one of warming: nobody reads its answer, sync loads are made by `run`."""
     plan.policy = msgspec.structs.replace(plan.policy, returns=None)  # nobody reads what is decoded
     plan.is_kept_at_once = True
     if not plan.is_async:
@@ -105,4 +110,17 @@ async def _warm_one(engine: Engine, position: int, plan: Plan) -> WarmOutcome:
         status=status,
         seconds=engine.clock.monotonic() - started,
         error=error,
+    )
+
+
+def refused(position: int, entry: object, error: InputError) -> WarmOutcome:
+    """The outcome of an entry that no call can be made of."""
+    name = entry.get("operation") if isinstance(entry, Mapping) else None
+    return WarmOutcome(
+        position=position,
+        operation=name if isinstance(name, str) else "",
+        key=None,
+        status="failed",
+        seconds=0.0,
+        error=f"InputError: {error}",
     )

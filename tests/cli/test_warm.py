@@ -124,7 +124,7 @@ def test_a_second_run_finds_everything_fresh_and_calls_nothing(warm, upstream):
 
 def test_the_json_has_the_documented_keys(warm):
     document = json.loads(warm("scenarios.yaml", "--format=json").stdout)
-    assert document["schema"] == 1
+    assert document["schema"] == 2
     assert document.keys() == {"schema", "entries", "summary"}
     completion, quote = document["entries"]
     assert completion.keys() >= {"operation", "key", "status", "seconds", "error"}
@@ -133,7 +133,22 @@ def test_the_json_has_the_documented_keys(warm):
     assert (quote["name"], quote["path"], quote["line"]) == ("shares", "scenarios.yaml", 3)
     summary = document["summary"]
     assert summary.pop("seconds") > 0
-    assert summary == {"scenarios": 2, "warmed": 2, "fresh": 0, "failed": 0, "not_run": 0, "interrupted": False}
+    assert summary == {
+        "scenarios": 2,
+        "warmed": 2,
+        "fresh": 0,
+        "failed": 0,
+        "uncertain": 0,
+        "not_run": 0,
+        "calls": 2,
+        "cost": 0.0,
+        "failures": {},
+        "stopped": None,
+        "over_budget": False,
+        "interrupted": False,
+        "resumed": False,
+        "refreshed": 0,
+    }
 
 
 def test_the_table_shows_every_entry_and_a_summary(warm):
@@ -175,7 +190,9 @@ def test_a_failing_call_is_shown_and_exits_1(warm, project, upstream):
 def test_an_upstream_that_refuses_connections_fails_every_entry(warm):
     done = warm("scenarios.yaml", UPSTREAM="http://127.0.0.1:1")
     assert done.returncode == 1
-    assert done.stdout.count("ConnectError") == 2
+    assert done.stdout.count("ConnectError: ") == 2
+    assert "failed: 2 ConnectError" in done.stdout
+    assert "10 calls made" in done.stdout
     assert "0 warmed, 0 fresh, 2 failed" in done.stdout
 
 

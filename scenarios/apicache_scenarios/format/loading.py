@@ -117,6 +117,20 @@ def load_files(
     return [file for file in files if file is not None]
 
 
+def load_checked(
+    paths: Sequence[Path], operations: Mapping[str, Operation], environ: Mapping[str, str] | None = None
+) -> dict[Path, tuple[ScenarioFile, int]]:
+    """As `load_files`, with each case made once, so that those of data files are held against operations as well.
+
+    Gives each file with how many cases it stands for.
+    """
+    problems = Problems()
+    loaded = {path: load_file(path, operations, problems, environ) for path in paths}
+    checked = {path: (file, sum(1 for _ in file.cases(problems))) for path, file in loaded.items() if file is not None}
+    problems.refuse()
+    return checked
+
+
 def load_scenarios(
     paths: Sequence[Path], operations: Mapping[str, Operation], environ: Mapping[str, str] | None = None
 ) -> list[Case]:

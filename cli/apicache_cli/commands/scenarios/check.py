@@ -9,8 +9,7 @@ import typer
 
 from apicache_cli import output
 from apicache_scenarios.application import load_application
-from apicache_scenarios.format.loading import load_files
-from apicache_scenarios.format.problems import Problems
+from apicache_scenarios.format.loading import load_checked
 
 
 def command(
@@ -29,11 +28,7 @@ def command(
     """
     with contextlib.redirect_stdout(sys.stderr):  # the application may print while it is imported
         cache = load_application(app, Path.cwd())
-    problems = Problems()
-    counts = {}
-    for file in load_files(files, cache.operations):
-        counts[file.path.as_posix()] = sum(1 for _ in file.cases(problems))
-    problems.refuse()
+    counts = {path.as_posix(): count for path, (_, count) in load_checked(files, cache.operations).items()}
     if format == "json":
         output.print_json({"schema": 1, "files": [{"path": path, "cases": count} for path, count in counts.items()]})
         return

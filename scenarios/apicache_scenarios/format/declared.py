@@ -79,7 +79,8 @@ def _references(request: HTTPRequest) -> list[tuple[str, str]]:
     return [each for each in references(msgspec.to_builtins(request)) if each[0] in ("env", "params")]
 
 
-def _scope(declared: DeclaredOperation) -> list[Any]:
-    """Whose answers they are: what is declared, and what the environment adds to it now."""
+def _scope(declared: DeclaredOperation) -> Callable[[], list[Any]]:
+    """Whose answers they are: what is declared, and what the environment adds to it at each call."""
     names = sorted({name for source, name in _references(declared.request) if source == "env"})
-    return [msgspec.to_builtins(declared.request), [[name, os.environ.get(name)] for name in names]]
+    request = msgspec.to_builtins(declared.request)
+    return lambda: [request, [[name, os.environ.get(name)] for name in names]]

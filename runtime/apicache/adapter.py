@@ -32,7 +32,8 @@ class Identified(msgspec.Struct, frozen=True, kw_only=True):
     needs_scope: str | None = None
     """Why it goes uncached unless the policy has a scope: what the adapter cannot see says whose answer it is."""
     send: Callable[[], Any] | None = None
-    """Makes exactly the call that was identified; None when the callable itself is called."""
+    """Makes exactly the call that was identified, and gives its result, or a Loaded; None when the callable itself is
+    called."""
     streamed: "Streamed | None" = None
     """How a call whose answer comes in chunks is made and given; None for any other."""
     revalidate: "Callable[[Validators], Callable[[], Any]] | None" = None
@@ -67,6 +68,17 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds past its lifetime that it may be served while it is refreshed (RFC 5861); None when it does not say."""
     stale_if_error: float | None = None
     """Seconds past its lifetime that it may be served when refreshing fails (RFC 5861); None when it does not say."""
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """What `send` may give where reading a result uses it up, or where more is known of it than it tells itself."""
+
+    result: Any
+    """What the caller gets."""
+    library: str
+    """The adapter that replays the snapshot."""
+    snapshot: Snapshot
+    """Its stored form; one with a refusal has no data."""
 
 
 class Upstream(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,6 +134,10 @@ class Adapter(Protocol):
 
     def replay(self, data: Any, context: Any) -> Any:
         """A new response equal to the one that `data` was taken from; `context` is None for operations."""
+
+
+class Revalidating(Adapter, Protocol):
+    """An adapter some of whose calls can ask whether what is stored still holds (`Identified.revalidate`)."""
 
     def not_modified(self, response: Any) -> bool:
         """Whether a result says that what is stored still holds (status 304).

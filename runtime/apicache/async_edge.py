@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apicache.core import Judged, Route, Start, awaited
 from apicache.far_hits import Missed
@@ -12,6 +12,9 @@ from apicache.planning import Plan
 from apicache.reads import BatchedReads
 from apicache.storing import Outcome, finished, outcome_of
 from apicache.thread_loads import in_own_thread
+
+if TYPE_CHECKING:
+    from apicache.stack import Found
 
 
 class AsyncEdge(Flow):
@@ -170,6 +173,10 @@ class AsyncEdge(Flow):
         except asyncio.CancelledError:
             await asyncio.wait((running,), timeout=self.setup.timeout)
             raise
+
+    def read(self, key: bytes) -> "asyncio.Future[Found | None]":
+        """What the tiers that do I/O have of a key; all that is asked for in one turn of the loop is read at once."""
+        return self._batched_reads().read(key)
 
     def _batched_reads(self) -> BatchedReads:
         if self._reads is None:

@@ -284,7 +284,8 @@ class UnifiedAPICache(CallSurface):
             return refused(position, entry, error)
 
     def _from_entry(self, position: int, given: object, take: Callable[[BoundOperation, dict[str, Any]], Any]) -> Any:
-        entry = checked_call(position, given)
+        is_plain = type(given) is dict and "operation" in given  # as nearly all: a function less
+        entry = dict(given) if is_plain else checked_call(position, given)  # type: ignore[call-overload] # a dict
         try:
             name = entry.pop("operation")
             bound = self._bound.get(name)

@@ -114,7 +114,7 @@ class Core(Resources):
 
     def is_servable(self, plan: Plan, judged: Judged) -> bool:
         """Whether an entry is to be served at once: fresh, or stale while it is refreshed."""
-        if plan.is_kept_at_once:  # warming: what is not fresh is to be loaded
+        if plan.is_warming:  # what is not fresh is to be loaded
             return judged.verdict is Verdict.FRESH and not plan.reloads
         if judged.verdict is Verdict.FRESH or judged.verdict is Verdict.EARLY:  # a set would hash them, in Python
             return True
@@ -257,10 +257,15 @@ class Core(Resources):
         if outcome.refusal is not None or not self.tiers.far:
             return outcome
         self.writer.flush(5.0)
-        if self.writer.waiting(plan.key or b"") is None:
-            return outcome
+        refusal = self.unwritten(plan.key or b"")
+        return outcome if refusal is None else msgspec.structs.replace(outcome, refusal=refusal)
+
+    def unwritten(self, key: bytes) -> str | None:
+        """Why an entry is not in every tier after a flush; None when it is."""
+        if self.writer.waiting(key) is None:
+            return None
         names = ", ".join(name for name, each in self.tiers.breakers.items() if each.state != "closed")
-        return msgspec.structs.replace(outcome, refusal=f"the {names or 'disk'} tier failed")
+        return f"the {names or 'disk'} tier failed"
 
     def after_write(self, plan: Plan, value: Any) -> list[Marker]:
         """A write succeeded: what it invalidates is expired; the markers to publish."""

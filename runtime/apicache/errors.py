@@ -11,6 +11,10 @@ class InputError(ApicacheError, ValueError):
     """What the user gave is not usable: the message says what was given, what is known, what to type next."""
 
 
+class ParameterError(InputError, TypeError):
+    """An operation does not take the parameters that it was given; a TypeError, as of the function called itself."""
+
+
 class UnencodableError(ApicacheError):
     """A value that the type-tagged encoding cannot carry; the message names its place and type, never its content."""
 

@@ -258,6 +258,8 @@ class Flow(Core):
             return False
         if has_timeout(plan.policy) or plan.reloads:  # its flight keeps them
             return False
+        if plan.is_warming and plan.has_looked_far:
+            return False
         return self.writer.waiting(plan.key or b"") is None
 
     def _from_far(self, plan: Plan, found: Found | None) -> Answer | None:

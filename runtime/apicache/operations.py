@@ -1,12 +1,12 @@
 """Operations: named, registered kinds of call."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from apicache.errors import InputError, did_you_mean
+from apicache.errors import InputError, ParameterError, did_you_mean
 
 if TYPE_CHECKING:
     from apicache.bound import BoundOperation
@@ -37,12 +37,21 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """Plans a call for its answer in chunks, given the parameters; None where it has none, or is a generator."""
 
     def parameters(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The parameters with the signature's defaults filled in; raises TypeError like the call itself would."""
+        """The parameters with the signature's defaults filled in; raises ParameterError where the call would fail."""
         if given.keys() <= self.names and self.required <= given.keys():
             return {**self.defaults, **given}
-        bound = self.signature.bind(**given)
+        try:
+            bound = self.signature.bind(**given)
+        except TypeError as error:
+            raise ParameterError(f"{error}; operation {self.name!r}: {self._hint(given)}") from None
         bound.apply_defaults()
         return bound.arguments
+
+    def _hint(self, given: Iterable[str]) -> str:
+        takes = f"it takes {', '.join(sorted(self.names)) or 'no parameters'}"
+        close = (did_you_mean(name, self.names) for name in given if name not in self.names)
+        found = next((hint for hint in close if hint.startswith("did")), None)
+        return takes if found is None else f"{found} ({takes})"
 
 
 def describe(name: str, function: Callable[..., Any], options: Mapping[str, Any]) -> Operation:

@@ -40,6 +40,8 @@ class Plan:
     """True when nobody waits: what it loads replaces an entry that was served."""
     is_kept_at_once = False
     """True when the caller waits until every tier has the entry."""
+    is_warming = False
+    """True when nobody needs the answer now: what is not fresh is loaded."""
     reloads = False
     """True when it is loaded whatever is stored: a fresh entry is replaced before it ends."""
     is_missing = False

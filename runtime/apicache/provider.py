@@ -114,6 +114,8 @@ class LocalProvider(Protocol):
 
     name: str
     operations: frozenset[str]
+    batch_size: int
+    """As a Provider's."""
 
     def is_on(self) -> bool:
         """Whether it may answer."""

@@ -12,8 +12,8 @@ from apicache.tiers import known as known_tiers
 PREFIX: Final = "APICACHE"
 ELSEWHERE: Final = frozenset({"APICACHE_ENCRYPTION_KEY", "APICACHE_MOCK", "APICACHE_TEST_REDIS_URL"})
 """Variables that are read in other places."""
-_NOT_OURS: Final = frozenset({"app"})
-"""Keys that the scenarios read."""
+_NOT_OURS: Final = frozenset({"app", "scan"})
+"""Keys that the scenarios and `apicache scan` read."""
 _OPERATION_PARTS: Final = 3
 
 

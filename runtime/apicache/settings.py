@@ -17,12 +17,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import platformdirs
 
-from apicache.chain.settings import BY_PROVIDER, ProviderSettings
-from apicache.errors import InputError, did_you_mean
+from apicache.chain.settings import BY_PROVIDER, ProviderSettings, check_provider
+from apicache.errors import InputError
 from apicache.modes import Switch
 from apicache.policy import checked
-from apicache.providers import DECLARED
-from apicache.providers import known as known_providers
 from apicache.setting_sources import Given, Source, environment_source, table_source
 from apicache.setting_values import SettingPath, value_of, without_credentials
 
@@ -245,15 +243,21 @@ def _provider_settings(found: _Found, problems: list[str]) -> ProviderSettings:
             tables.setdefault(path[1], {})[path[2]] = held.value
         else:
             options[path[1]] = held.value
+
+    def is_known(held: _Value, name: str) -> bool:
+        try:
+            check_provider(held.given.origin, name, tables)
+        except InputError as error:
+            problems.append(str(error))
+            return False
+        return True
+
+    for path, held in found.items():
+        if path[0] == "providers" and path[1] in BY_PROVIDER and not is_known(held, path[2]):
+            del options[path[1]][path[2]]
     order = found.get(("providers", "order"))
     if order is not None:
-        known = known_providers() - {DECLARED} | tables.keys()
-        problems += [
-            f"{order.given.origin}: unknown provider {name!r}; {did_you_mean(name, known)}"
-            for name in order.value
-            if name not in known
-        ]
-        options["order"] = tuple(name for name in order.value if name in known) or ProviderSettings().order
+        options["order"] = tuple(name for name in order.value if is_known(order, name)) or ProviderSettings().order
     return ProviderSettings(**options, tables=tables, prices=prices)
 
 

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
 from apicache import adapters, tagged
-from apicache.adapter import Snapshot
+from apicache.adapter import Loaded, Revalidating, Snapshot
 from apicache.entry import PLAIN_CODEC, Entry
 from apicache.errors import InputError, UnencodableError, UnstorableError
 from apicache.planning import Plan
@@ -54,14 +54,15 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 def outcome_of(plan: Plan, value: Any, load: Load) -> Outcome:
     """The outcome of a load."""
+    result = result_in(value)
     try:
         form = _stored_form(plan, value)
     except (UnencodableError, UnstorableError) as error:
-        return Outcome(value=value, entry=None, refusal=str(error), cost=_cost(plan, value))
+        return Outcome(value=result, entry=None, refusal=str(error), cost=_cost(plan, result))
     except Exception as error:  # noqa: BLE001 - a result may be any object: what it raises when read must not fail the call
         refusal = f"not readable ({type(error).__name__})"
-        return Outcome(value=value, entry=None, refusal=refusal, cost=_cost(plan, value))
-    return _kept(plan, value, form, load)
+        return Outcome(value=result, entry=None, refusal=refusal, cost=_cost(plan, result))
+    return _kept(plan, result, form, load)
 
 
 def outcome_of_snapshot(plan: Plan, data: Any, snapshot: Snapshot, load: Load, refusal: str | None) -> Outcome:
@@ -76,7 +77,7 @@ def outcome_of_snapshot(plan: Plan, data: Any, snapshot: Snapshot, load: Load, r
 
 def renewed_outcome(plan: Plan, stored: Entry, response: Any, load: Load) -> Outcome:
     """The outcome of a revalidation that found the stored entry still valid; raises what damaged bytes raise."""
-    adapter = adapters.named(stored.codec)
+    adapter = cast("Revalidating", adapters.named(stored.codec))
     snapshot = adapter.renewed(tagged.decode(stored.payload), response)
     value = adapter.replay(snapshot.data, plan.context)
     return _kept(plan, value, _Form(stored.codec, snapshot, tagged.encode(snapshot.data)), load)
@@ -84,7 +85,8 @@ def renewed_outcome(plan: Plan, stored: Entry, response: Any, load: Load) -> Out
 
 def is_not_modified(entry: Entry, value: Any) -> bool:
     """Whether a revalidation's response says that the entry still holds."""
-    return adapters.named(entry.codec).not_modified(value)
+    adapter = adapters.named(entry.codec)
+    return hasattr(adapter, "not_modified") and cast("Revalidating", adapter).not_modified(value)
 
 
 def is_failure(outcome: Outcome) -> bool:
@@ -111,8 +113,17 @@ class _Form(msgspec.Struct, frozen=True):
     payload: bytes
 
 
+def result_in(value: Any) -> Any:
+    """What a load gave its caller."""
+    return value.result if type(value) is Loaded else value
+
+
 def _stored_form(plan: Plan, value: Any) -> _Form:
     kind = type(value)
+    if kind is Loaded:
+        if value.snapshot.refusal is not None:
+            raise UnstorableError(value.snapshot.refusal)
+        return _Form(value.library, value.snapshot, tagged.encode(value.snapshot.data))
     if kind is list and value:  # a driver's rows come in a plain list: what is in it tells whose they are
         kind = type(value[0])
     if kind.__module__ != "builtins":
@@ -222,6 +233,7 @@ def value_of(plan: Plan, entry: Entry) -> Any:
 
 def finished(plan: Plan, value: Any) -> Any:
     """What the caller is handed: the result, or its decoded body where the policy says so."""
+    value = result_in(value)
     if plan.policy.returns != "json":
         return value
     decode = getattr(value, "json", None)

@@ -1,5 +1,6 @@
 """Single calls of a warmer: what the cache has of a call, and what loading it gives."""
 
+import asyncio
 import concurrent.futures
 import functools
 from collections.abc import Callable, Mapping
@@ -18,19 +19,25 @@ from apicache.thread_loads import in_pool
 from apicache.warming import prepare
 
 _NO_KEY: Final = "it has no key"
+_FLUSH_SECONDS: Final = 5.0
+"""How long one look whether the tiers have written may take."""
+_PATIENCE: Final = 30.0
+"""Seconds that a warmer waits for a tier that has failed to take what was loaded: it was paid for."""
+_PAUSE: Final = 0.1
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """What the tiers have of a call.
 
     `fresh_for` is how many seconds its entry stays fresh for the caller, None when it is not; `key` is in hexadecimal
-    digits, None for a call that has none, with the reason in `bypass`.
+    digits, None for a call that has none, with the reason in `bypass`. `plan` is the call's, with what was found.
     """
 
     key: str | None
     fresh_for: float | None = None
     exists: bool = False
     bypass: str | None = None
+    plan: Plan
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +68,9 @@ class WarmCalls:
         self._threads: concurrent.futures.ThreadPoolExecutor | None = None
         self._run: Callable[[Callable[[], Any]], Any] | None = None
         """One for all calls: those of a batch agree in it."""
+        self._patience = _PATIENCE
+        self._flushing: asyncio.Future[None] | None = None
+        self._flushing_next: asyncio.Future[None] | None = None
 
     def __enter__(self) -> Self:
         """Nothing is begun."""
@@ -84,56 +94,92 @@ class WarmCalls:
         """What the tiers have, counted as nothing; raises InputError for an unknown operation."""
         plan = surface.plan_of(operation=operation, **params)
         if plan.key is None:
-            return Standing(key=None, bypass=plan.bypass or _NO_KEY)
+            return Standing(key=None, bypass=plan.bypass or _NO_KEY, plan=plan)
         judged = await _stored(surface.engine, plan)
         return Standing(
             key=plan.key.hex(),
             fresh_for=_fresh_for(surface.engine, plan, judged),
             exists=judged is not None,
+            plan=plan,
         )
 
     async def load(
-        self, surface: CallSurface, operation: str, params: Mapping[str, Any], *, reload: bool = False
+        self,
+        surface: CallSurface,
+        operation: str,
+        params: Mapping[str, Any],
+        *,
+        reload: bool = False,
+        standing: Standing | None = None,
     ) -> Loaded:
         """Make the call unless a fresh entry exists, with `reload` even then; what it raises is in the result.
 
-        Callers who ask meanwhile share it. It has ended when every tier has the entry.
+        Callers who ask meanwhile share it. It has ended when every tier has the entry. `standing` is what was found
+        just now, for one load: it is not looked for again.
         """
         engine, run = surface.engine, self._run
         if run is None:
             raise InputError("WarmCalls was not entered; write `with WarmCalls(8) as calls:`")
         started = engine.clock.monotonic()
         try:
-            plan = surface.plan_of(operation=operation, **params)
+            plan = surface.plan_of(operation=operation, **params) if standing is None else standing.plan
             plan.reloads = reload
             prepare(plan, run)
             answer = await engine.answer(plan)
         except Exception as error:  # noqa: BLE001 - a call's failure is its result, whatever it raised
             return Loaded(status="failed", seconds=engine.clock.monotonic() - started, error=error)
-        seconds = engine.clock.monotonic() - started
+        is_loaded = answer.source == "load"
         refusal = answer.refusal
         if answer.source == "bypass":
             refusal = refusal or plan.bypass or "the cache is off"
+        elif refusal is None and is_loaded:
+            refusal = await self._kept(engine, plan)
+        seconds = engine.clock.monotonic() - started
         if refusal is not None:
             return Loaded(status="failed", seconds=seconds, refusal=refusal, value=answer.value)
         judged = await _stored(engine, plan)
         return Loaded(
-            status="warmed" if answer.source == "load" else "fresh",
+            status="warmed" if is_loaded else "fresh",
             seconds=seconds,
-            cost=judged.entry.cost if judged is not None and answer.source == "load" else 0.0,
+            cost=judged.entry.cost if judged is not None and is_loaded else 0.0,
             fresh_for=_fresh_for(engine, plan, judged),
         )
 
+    async def _kept(self, engine: Engine, plan: Plan) -> str | None:
+        """Wait until every tier has a loaded entry, all that wait for it together; why one has not."""
+        if not engine.tiers.far or plan.key is None:
+            return None
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._patience
+        while True:
+            if self._flushing_next is None:
+                self._flushing_next = asyncio.ensure_future(self._flush(engine, self._flushing))
+            await asyncio.shield(self._flushing_next)
+            refusal = engine.unwritten(plan.key)
+            if refusal is None:
+                self._patience = _PATIENCE
+                return None
+            if loop.time() >= until:
+                self._patience = 0.0  # the next ones need not find that out again
+                return refusal
+            await asyncio.sleep(_PAUSE)  # what a tier could not take, the writer tries again
+
+    async def _flush(self, engine: Engine, before: "asyncio.Future[None] | None") -> None:
+        if before is not None:  # what was put while that one was under way is not among what it waits for
+            await asyncio.wait([before])
+        self._flushing, self._flushing_next = self._flushing_next, None
+        await engine.off_loop(engine.writer.flush, _FLUSH_SECONDS)
+
 
 async def _stored(engine: Engine, plan: Plan) -> Judged | None:
-    """The newest entry that the tiers have."""
+    """The newest entry that the tiers have; the plan is told what the far ones had."""
     near = engine.near(plan)
     if near is not None or not engine.tiers.far or plan.key is None:
         return near
     found = engine.waiting(plan)
     if found is None:
-        read = await engine.off_loop(engine.read_far, (plan.key,))
-        found = (read or {}).get(plan.key)
+        found = await engine.read(plan.key)
+        plan.far, plan.has_looked_far = found, True
     return engine.judge(plan, found)
 
 

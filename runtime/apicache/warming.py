@@ -62,6 +62,7 @@ async def warm(
     async def work(queue: Iterable[tuple[int, Plan]]) -> None:
         for position, plan in queue:
             prepare(plan, run)
+            plan.is_kept_at_once = True
             outcome = outcomes[position] = await _warm_one(engine, position, plan)
             if on_outcome is not None:
                 on_outcome(outcome)
@@ -81,7 +82,7 @@ async def warm(
 def prepare(plan: Plan, run: Callable[[Callable[[], Any]], Any]) -> None:
     """Make a plan one of warming: nobody reads its answer, sync loads are made by `run`."""
     plan.policy = msgspec.structs.replace(plan.policy, returns=None)  # nobody reads what is decoded
-    plan.is_kept_at_once = True
+    plan.is_warming = True
     if not plan.is_async:
         batched = batched_load(plan)
         plan.load = functools.partial(run, plan.load) if batched is None else batched.run_by(run)

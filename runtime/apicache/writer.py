@@ -1,5 +1,6 @@
 """Writes to the tiers that do I/O, off the caller's path: one thread, in bulk, the newest operation of each key."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -33,6 +34,8 @@ class _Write(NamedTuple):
     """An entry to store."""
 
     entry: Entry
+    number: int
+    """Writes are numbered as they are asked for."""
     owner: str | None = None
     """The lease that ends when it is written."""
 
@@ -46,6 +49,9 @@ class _Queue:
         self.markers = MarkerTable()
         """Folded when they are many: a tier may stay away for long."""
         self.bytes = 0
+        self.writing_from: float = math.inf
+        """The lowest number of what is being written now."""
+        self.is_publishing = False
         self.is_late = False
         """True when what waits here has waited for the tier to come back: meanwhile others may have stored newer."""
 
@@ -59,6 +65,14 @@ class _Queue:
             self.take(next(iter(self.writes)))
             dropped += 1
         return dropped
+
+    def is_busy(self, number: float) -> bool:
+        """Whether a write of this number or an earlier one, or a marker, is still to be done."""
+        if self.markers or self.is_publishing or self.writing_from <= number:
+            return True
+        # They stand in the order of their numbers, but for those that came back from a tier that had failed.
+        first = next(iter(self.writes.values()), None)
+        return first is not None and first.number <= number
 
     def take(self, key: bytes) -> _Write | None:
         write = self.writes.pop(key, None)
@@ -84,13 +98,15 @@ class Writer:
         self._queues = [_Queue(tier) for tier in self._stack.far]
         self._thread: threading.Thread | None = None
         self._writing = 0
+        self._number = 0
 
     def put(self, key: bytes, entry: Entry, names: Sequence[str] | None = None, owner: str | None = None) -> None:
         """Have an entry stored in the far tiers; `owner`'s lease ends once it is written."""
         with self._changed:
+            self._number += 1
             for queue in self._queues:
                 if names is None or queue.tier.name in names:
-                    dropped = queue.put(key, _Write(entry, owner))
+                    dropped = queue.put(key, _Write(entry, self._number, owner))
                     if dropped:
                         self._on_dropped(dropped)
             self._begin()
@@ -116,18 +132,19 @@ class Writer:
         return None
 
     def flush(self, seconds: float) -> bool:
-        """Wait until all is written, at most so long; whether it is."""
+        """Wait until all that waits now is written, at most so long; whether it is."""
         end = time.monotonic() + seconds
         with self._changed:
-            while self._is_busy():
+            number = self._number
+            while self._is_busy(number):
                 left = end - time.monotonic()
                 if left <= 0 or self._all_blocked():
                     return False
                 self._changed.wait(min(left, _RETRY_SECONDS))
         return True
 
-    def _is_busy(self) -> bool:
-        return self._writing > 0 or any(queue.writes or queue.markers for queue in self._queues)
+    def _is_busy(self, number: float = math.inf) -> bool:
+        return any(queue.is_busy(number) for queue in self._queues)
 
     def _all_blocked(self) -> bool:
         """Whether everything that waits, waits for tiers that are down."""
@@ -179,6 +196,8 @@ class Writer:
             keys = list(queue.writes)[:_BATCH]
             batch = {key: write for key in keys if (write := queue.take(key)) is not None}
             markers = queue.markers.take()
+            queue.writing_from = min((write.number for write in batch.values()), default=math.inf)
+            queue.is_publishing = bool(markers)
             self._writing += 1
         try:
             self._write(queue.tier, batch, markers, is_late=is_late)
@@ -192,6 +211,7 @@ class Writer:
             return True
         finally:
             with self._changed:
+                queue.writing_from, queue.is_publishing = math.inf, False
                 self._writing -= 1
                 self._changed.notify_all()
 

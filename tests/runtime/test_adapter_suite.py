@@ -54,10 +54,13 @@ def load_drivers() -> dict[str, list[Any]]:
 
 DRIVERS = load_drivers()
 ALL = [driver for drivers in DRIVERS.values() for driver in drivers]
-CALLED = [driver for driver in ALL if "calls" not in driver.without]
 RESPONSES_ONLY = {"http"}
 """Adapters without calls of their own: they hold what another library's calls return."""
-GROUPS = {id(driver): pytest.mark.xdist_group(name) for name, drivers in DRIVERS.items() for driver in drivers}
+GROUPS = {
+    id(driver): [pytest.mark.xdist_group(name), *([getattr(pytest.mark, driver.needs)] if driver.needs else [])]
+    for name, drivers in DRIVERS.items()
+    for driver in drivers
+}
 """The tests of one library run in one process (`--dist loadgroup`): loading it can take seconds."""
 
 
@@ -98,9 +101,14 @@ class Bench:
 
     def cached(self, cache: Any, client: Any, call: Any) -> Any:
         function, args, kwargs = self.driver.call(client, *call)
+        cache = self.using(cache)
         if self._runner is None:
             return cache.cached_api_call_sync(function, *args, **kwargs)
         return self.run(cache.cached_api_call, function, *args, **kwargs)
+
+    def using(self, cache: UnifiedAPICache) -> Any:
+        """The cache, for whoever makes the calls."""
+        return cache if self.driver.scope is None else cache.using(scope=self.driver.scope)
 
     def read(self, answer: Any) -> Any:
         return self.run(self.driver.read, answer)
@@ -116,7 +124,7 @@ class Bench:
 
         def planned() -> Any:
             function, args, kwargs = self.driver.call(client, *call)
-            plan = cache._look_up(function, args, dict(kwargs), loads=False)
+            plan = self.using(cache)._look_up(function, args, dict(kwargs), loads=False)
             plan.identify()
             return plan
 
@@ -153,11 +161,11 @@ def each_driver(test: Any) -> Any:
     return pytest.mark.parametrize("driver", parameters)(test)
 
 
-def each_call(kind: str, drivers: list[Any]) -> Any:
+def each_call(kind: str) -> Any:
     """Run a test for each call in `examples` or `refused` of the drivers."""
     parameters = [
         pytest.param(driver, call, marks=GROUPS[id(driver)], id=f"{driver.name}-{call[0]}-{number}")
-        for driver in drivers
+        for driver in ALL
         for number, call in enumerate(getattr(driver, kind))
     ]
     return pytest.mark.parametrize(("driver", "call"), parameters)
@@ -169,13 +177,13 @@ def test_every_adapter_has_drivers_and_every_driver_says_what_it_is_without() ->
     assert len(set(names)) == len(names)
     for driver in ALL:
         given = {"error": driver.failing, "ignored": driver.ignored, "refused": driver.refused, "secret": driver.secret}
-        assert {what for what, value in given.items() if not value} == driver.without.keys() - {"calls"}, driver
+        assert {what for what, value in given.items() if not value} == driver.without.keys(), driver
         assert all(driver.without.values()), driver
         assert len(driver.variants) >= 2, driver
         assert not driver.secret or any(driver.secret in repr(variant) for variant in driver.variants), driver
 
 
-@each_call("examples", CALLED)
+@each_call("examples")
 def test_the_second_call_sends_nothing_and_both_answer_as_an_uncached_one(
     cache: UnifiedAPICache, bench: Bench, driver: Any, call: Any
 ) -> None:
@@ -199,7 +207,7 @@ def test_the_second_call_sends_nothing_and_both_answer_as_an_uncached_one(
     assert driver.same(*answers)
 
 
-@each_call("examples", CALLED)
+@each_call("examples")
 def test_a_caller_may_change_its_answer(cache: UnifiedAPICache, bench: Bench, driver: Any, call: Any) -> None:
     with bench.client(driver.variants[0]) as client:
         bench.reset(client)
@@ -212,7 +220,7 @@ def test_a_caller_may_change_its_answer(cache: UnifiedAPICache, bench: Bench, dr
         assert driver.same(bench.read(bench.cached(cache, client, call)), untouched)
 
 
-@each_call("refused", CALLED)
+@each_call("refused")
 def test_refused_calls_reach_the_server_each_time(
     cache: UnifiedAPICache, bench: Bench, driver: Any, call: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -228,14 +236,6 @@ def test_refused_calls_reach_the_server_each_time(
     stats = cache.get_stats()
     assert (stats["bypassed"], stats["stored"], stats["cache_hits"]) == (2, 0, 0)
     assert "arguments are refused" not in caplog.text  # that is an accident, not a reason
-
-
-@each_call("refused", [driver for driver in ALL if driver not in CALLED])
-def test_refused_calls_have_no_key(cache: UnifiedAPICache, bench: Bench, driver: Any, call: Any) -> None:
-    with bench.client(driver.variants[0]) as client:
-        plan = bench.plan(cache, client, call)
-        assert plan.key is None
-        assert plan.bypass
 
 
 @each_driver
@@ -341,7 +341,7 @@ def _same_outcome(driver: Any, one: tuple[Any, Any], other: tuple[Any, Any]) -> 
 def test_a_credential_is_found_nowhere(
     tmp_path: Path, bench: Bench, driver: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    if driver.without.keys() & {"secret", "calls"}:
+    if "secret" in driver.without:
         return
     cache = UnifiedAPICache.create(directory=tmp_path, usage_log=True, tier_timeout=10.0)
     events: list[Any] = []

@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from apicache import UnifiedAPICache
+from apicache.sql import postgresql_sessions
 
 TABLE = """
     DROP TABLE IF EXISTS item;
@@ -398,3 +399,37 @@ def test_a_connection_from_a_pool_is_known(run: Run) -> None:
         assert database.counts == (1, 1, 0)
 
     run(test)
+
+
+@pytest.mark.parametrize(
+    ("left", "told"),
+    [
+        ("SET ROLE leaving", "the role leaving set"),
+        ("CREATE TEMPORARY TABLE item AS SELECT * FROM item LIMIT 0", "temporary tables"),
+    ],
+)
+def test_what_was_left_on_a_pools_connection_keeps_its_answer_out(
+    run: Run, left: str, told: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A pool resets settings, but no role: with row-level security its next caller sees what that role sees."""
+    monkeypatch.setattr(postgresql_sessions, "_changes", {})
+
+    async def test(database: Database) -> None:
+        pool = await database.pool(max_size=1)
+        async with pool.acquire() as connection:
+            await connection.execute(
+                "DROP ROLE IF EXISTS leaving; CREATE ROLE leaving; GRANT SELECT ON item TO leaving"
+            )
+            await connection.execute("ALTER TABLE item ENABLE ROW LEVEL SECURITY")
+            await connection.execute(left)
+        for _ in range(2):
+            assert await database.ask(pool.fetch, WHOLE) == []
+        view = database.cache.using(scope="leaving")
+        for _ in range(2):
+            assert await view.cached_api_call(pool.fetch, WHOLE) == []
+        assert database.counts == (1, 1, 1)
+        assert len(await database.ask((await database.pool()).fetch, WHOLE)) == 2  # its own connections are as usual
+
+    with caplog.at_level(logging.WARNING, logger="apicache"):
+        run(test)
+    assert told in caplog.text

@@ -12,6 +12,7 @@ from databases import Database
 
 from apicache import UnifiedAPICache
 from apicache.operations import describe
+from apicache.sql import postgresql_sessions
 
 metadata = sa.MetaData()
 item = sa.Table(
@@ -232,3 +233,29 @@ def test_a_database_that_cannot_be_read_off_is_asked_each_time(
         assert counts(cache) == (0, 0, 2)
 
     asyncio.run(test())
+
+
+def test_a_role_that_was_left_on_a_connection_keeps_its_answer_out(
+    cache: UnifiedAPICache, postgresql_host: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(postgresql_sessions, "_changes", {})
+
+    async def test() -> None:
+        async with Database(postgresql_url(postgresql_host), min_size=1, max_size=1) as database:
+            await filled(database)
+            await database.execute("DROP ROLE IF EXISTS lasting")
+            await database.execute("CREATE ROLE lasting")
+            await database.execute("GRANT SELECT ON item TO lasting")
+            assert len(await cache.cached_api_call(database.fetch_all, *TEXT)) == 2
+            await database.execute("SET ROLE lasting")
+            for method in ("fetch_val", "fetch_all"):
+                await cache.cached_api_call(getattr(database, method), "SELECT name FROM item ORDER BY id")
+            view = cache.using(scope="lasting")
+            for _ in range(2):
+                assert len(await view.cached_api_call(database.fetch_all, *TEXT)) == 2
+            await database.execute("RESET ROLE")
+        assert counts(cache) == (1, 2, 1)
+
+    with caplog.at_level(logging.WARNING, logger="apicache"):
+        asyncio.run(test())
+    assert "the role lasting set" in caplog.text

@@ -316,6 +316,31 @@ def test_cookies_that_only_a_redirect_would_send_tell_users_apart(
     )
 
 
+@pytest.mark.parametrize("name", ["httpx-sync", "httpx-async", "requests-session"])
+def test_a_redirects_answer_is_not_kept_where_cookies_came_before_it(
+    cache: UnifiedAPICache, api: Any, name: str
+) -> None:
+    """Another task logs in while the first request is on its way: the second one is sent that session's cookie."""
+    driver = Driver(name)
+    host = urlsplit(api.url).hostname
+    follow = {"follow_redirects": True} if driver.library == "httpx" else {}
+    with driver.opened() as client:
+
+        def log_in(path: str, _body: bytes, _count: int) -> None:
+            if path == "/redirect" and not client.cookies:
+                client.cookies.set("sid", "alice", domain=host, path="/")
+
+        api.documents.append(log_in)
+        driver.call(cache, client, "get", f"{api.url}/redirect", **follow)
+        assert "alice" in api.seen[-1].headers["cookie"]
+    assert cache.get_stats()["stored"] == 0
+    with driver.opened() as client:
+        api.documents.clear()
+        for _ in range(2):
+            driver.call(cache, client, "get", f"{api.url}/redirect", **follow)
+    assert [len(api.seen), "cookie" in api.seen[-1].headers] == [4, False]
+
+
 @pytest.mark.parametrize(
     ("header", "stored"),
     [

@@ -13,6 +13,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from apicache import UnifiedAPICache
+from apicache.sql import sqlalchemy_loads
 
 metadata = sa.MetaData()
 item = sa.Table(
@@ -235,3 +236,62 @@ def test_a_session_of_a_sessionmaker_is_known_and_a_database_in_memory_is_not(
         cache.cached_api_call_sync(connection.execute, sa.text("SELECT 1"))
     engine.dispose()
     assert counts(cache) == (1, 1, 1)
+
+
+def test_a_version_that_makes_no_result_of_stored_rows_is_asked_each_time(
+    cache: UnifiedAPICache, owner: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sqlalchemy_loads, "_unfit", set())
+    monkeypatch.setattr(sqlalchemy_loads, "made", lambda data, asked: asked.of_another_version)
+    statement = sa.select(item.c.name).order_by(item.c.id)
+    with caplog.at_level(logging.WARNING, logger="apicache"):
+        for _ in range(2):
+            for method in ("execute", "scalars", "scalar"):
+                direct = getattr(owner, method)(statement)
+                owner.rollback()
+                answer = cache.cached_api_call_sync(getattr(owner, method), statement)
+                assert type(answer) is type(direct)
+                assert answer == "one" if method == "scalar" else len(answer.all()) == 2
+    assert counts(cache) == (0, 0, 5)
+    assert "AttributeError" in caplog.text
+
+
+def test_an_error_in_a_stored_value_is_the_callers_alone(cache: UnifiedAPICache, make_engine: MakeEngine) -> None:
+    with make_engine().connect() as connection:
+        connection.execute(sa.text("UPDATE item SET doc = 'no JSON'"))
+        connection.commit()
+        for statement in (sa.select(item.c.doc), sa.select(item.c.doc, item.c.id)):
+            with pytest.raises(ValueError, match="Expecting value"):
+                cache.cached_api_call_sync(connection.scalar, statement)
+        assert cache.cached_api_call_sync(connection.scalar, sa.select(item.c.id).order_by(item.c.id)) == 1
+    assert counts(cache)[1:] == (1, 0)
+
+
+def test_what_is_asked_of_a_replayed_results_connection_reaches_the_database(
+    cache: UnifiedAPICache, make_engine: MakeEngine
+) -> None:
+    statement = sa.select(item.c.id).order_by(item.c.id)
+    with make_engine().connect() as connection:
+        for _ in range(2):
+            result = cache.cached_api_call_sync(connection.execute, statement)
+            assert result.connection is connection
+            assert result.connection.scalar(sa.select(sa.func.count()).select_from(item)) == 2
+            assert result.all() == [(1,), (2,)]
+            connection.rollback()
+    with Session(make_engine()) as session:
+        hit = cache.cached_api_call_sync(session.execute, statement)
+        with pytest.raises(sa.exc.ResourceClosedError):
+            hit.connection.execute(statement)
+        assert hit.all() == [(1,), (2,)]
+    assert counts(cache) == (2, 1, 0)
+
+
+def test_an_engines_log_tells_of_what_is_sent_alone(
+    cache: UnifiedAPICache, make_engine: MakeEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    with make_engine(echo=True).connect() as connection:
+        caplog.clear()
+        for _ in range(3):
+            cache.cached_api_call_sync(connection.execute, sa.select(item.c.id)).all()
+            connection.rollback()
+    assert caplog.text.count("SELECT item.id") == 1

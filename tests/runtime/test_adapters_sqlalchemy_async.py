@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, c
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from apicache import UnifiedAPICache
+from apicache.sql import postgresql_sessions
 
 
 class Base(DeclarativeBase):
@@ -315,3 +316,69 @@ def test_an_async_connection_in_memory_is_asked_each_time(
         asyncio.run(test())
     assert counts(cache) == (0, 0, 2)
     assert "check_same_thread" in caplog.text
+
+
+@pytest.fixture
+def no_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is seen of a pool is remembered for the process."""
+    monkeypatch.setattr(postgresql_sessions, "_changes", {})
+
+
+@pytest.mark.usefixtures("no_changes")
+@pytest.mark.parametrize(
+    ("left", "told"),
+    [
+        ("SET ROLE staying", "the role staying set"),
+        ("SET search_path = public, pg_temp", "search_path set"),
+        ("SELECT set_config('TimeZone', 'Asia/Tokyo', false)", "TimeZone set"),
+        ("CREATE POLICY by_tenant ON alchemy_item USING (name = current_setting('app.tenant'))", "row-level security"),
+    ],
+)
+def test_what_was_left_on_an_engines_connection_keeps_its_answer_out(
+    cache: UnifiedAPICache, on_server: Run, caplog: pytest.LogCaptureFixture, left: str, told: str
+) -> None:
+    """SQLAlchemy only rolls back what returns to its pool."""
+
+    async def test(engine: AsyncEngine) -> None:
+        async with engine.begin() as connection:
+            for statement in ("DROP ROLE IF EXISTS staying", "CREATE ROLE staying"):
+                await connection.execute(sa.text(statement))
+            await connection.execute(sa.text("GRANT SELECT ON alchemy_item TO staying"))
+        for statement in ("SELECT 1", left):
+            async with engine.begin() as connection:
+                await connection.execute(sa.text(statement))
+            for _ in range(2):
+                for method in ("scalar", "scalars"):
+                    async with AsyncSession(engine) as session:
+                        await cache.cached_api_call(
+                            getattr(session, method), NAMES.limit(3 if statement == left else 2)
+                        )
+        assert counts(cache) == (2, 2, 3)  # the first one's is not kept, and none is after it
+        view = cache.using(scope="mine")
+        for _ in range(2):
+            async with AsyncSession(engine) as session:
+                assert await view.cached_api_call(session.scalar, NAMES) == "a"
+        assert counts(cache) == (3, 3, 3)
+
+    with caplog.at_level(logging.WARNING, logger="apicache"):
+        on_server(test)
+    assert told in caplog.text
+
+
+def test_a_connections_search_path_separates(cache: UnifiedAPICache, on_server: Run) -> None:
+    async def test(engine: AsyncEngine) -> None:
+        async with engine.begin() as connection:
+            for statement in ("DROP SCHEMA IF EXISTS beside CASCADE", "CREATE SCHEMA beside"):
+                await connection.execute(sa.text(statement))
+            await connection.execute(sa.text("CREATE TABLE beside.alchemy_item (LIKE alchemy_item)"))
+            await connection.execute(sa.text("INSERT INTO beside.alchemy_item VALUES (9, 'z', NULL, 'null')"))
+        view = cache.using(scope="mine")
+        async with engine.connect() as connection:
+            for path, name in (("public", "a"), ("beside", "z")) * 2:
+                await connection.execute(sa.text(f"SET search_path = {path}"))
+                await connection.commit()
+                assert await view.cached_api_call(connection.scalar, NAMES) == name
+                await connection.rollback()
+        assert counts(cache) == (2, 2, 0)
+
+    on_server(test)

@@ -104,6 +104,21 @@ def test_cookies_that_only_a_redirect_would_send_tell_users_apart(cache: Unified
     ]
 
 
+def test_a_redirects_answer_is_not_kept_where_cookies_came_before_it(cache: UnifiedAPICache, api: Any) -> None:
+    jar = http.cookiejar.CookieJar()
+
+    def log_in(path: str, _body: bytes, _count: int) -> None:
+        if path == "/redirect":
+            cookie: Any = requests.cookies.create_cookie("sid", "alice", domain="127.0.0.1", path="/")  # type: ignore[no-untyped-call]
+            jar.set_cookie(cookie)
+
+    api.documents.append(log_in)
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
+    cache.cached_api_call_sync(opener.open, f"{api.url}/redirect").close()
+    assert "alice" in api.seen[-1].headers["cookie"]
+    assert cache.get_stats()["stored"] == 0
+
+
 class OwnHandler(urllib.request.BaseHandler):
     def http_request(self, request: Any) -> Any:
         return request

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import stamina
 
 from apicache import UnifiedAPICache
 from apicache.answers import Completion, Embedding
@@ -210,6 +211,19 @@ def test_an_open_breaker_lets_a_probe_through_and_closes_on_its_answer(upstream,
     assert cache.get_stats()["providers"]["anthropic"]["breaker"] == "closed"
 
 
+def test_a_sole_provider_that_is_left_alone_tells_what_it_answered_last(upstream, make, call, clock) -> None:
+    cache = make(order=["anthropic"], **ONCE)
+    upstream.script("anthropic", *[wire.failure(503)] * (FAILURES_MAX - 1), wire.failure(429, {"retry-after": "20"}))
+    for number in range(FAILURES_MAX):
+        raised(call, cache, prompt=str(number))
+    clock.advance(0.5)
+    error = raised(call, cache, prompt="x")
+    assert isinstance(error, NotAskedError)
+    assert (error.kind, error.status, error.retry_after) == ("unavailable", 429, 19.5)
+    assert "status 429: too many requests" in str(error)
+    assert upstream.count("anthropic") == FAILURES_MAX
+
+
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_a_bad_request_is_the_callers_and_falls_through_nowhere(upstream, make, call, status: int) -> None:
     cache = make()
@@ -322,6 +336,23 @@ def test_without_any_key_the_error_names_every_variable(upstream, make, call, mo
     assert error.kind == "auth"
     for variable in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "APICACHE_MOCK=1"):
         assert f"set {variable}" in str(error)
+    assert upstream.asked == []
+
+
+@pytest.mark.parametrize("variable", wire.KEYS)
+def test_a_named_provider_without_its_key_says_which_variable(upstream, make, call, monkeypatch, variable) -> None:
+    monkeypatch.delenv(variable)
+    name = variable.partition("_")[0].lower()
+    error = raised(call, make(), prompt="x", provider=name)
+    assert str(error) == f"{name} was not asked: it has no key; set {variable}"
+    assert upstream.asked == []
+
+
+@pytest.mark.parametrize("given", [{5520}, {"rows": [b"5520"]}, object()])
+def test_a_parameter_that_json_cannot_carry_is_named_and_nothing_is_sent(upstream, make, call, given: Any) -> None:
+    with pytest.raises(InputError, match=r"parameter 'data' holds a \w+, which JSON cannot carry; convert") as found:
+        call(make(), operation="analysis", prompt="x", data=given)
+    assert "5520" not in str(found.value)
     assert upstream.asked == []
 
 
@@ -518,6 +549,32 @@ def test_all_failures_are_listed_with_kind_and_status(upstream, make, call) -> N
         ("openai", "auth", 401),
     ]
     assert "look at OPENAI_API_KEY" in str(error)
+
+
+def test_a_retry_is_told_with_its_provider_and_operation_and_by_no_other_logger(
+    upstream, make, call, caplog: pytest.LogCaptureFixture
+) -> None:
+    upstream.script("anthropic", wire.failure(503), wire.failure(529), wire.message("late"))
+    with caplog.at_level(logging.DEBUG):
+        assert call(make(order=["anthropic"]), operation="completion", prompt="planted-prompt").text == "late"
+    told = [record for record in caplog.records if record.name in {"apicache", "stamina"}]
+    assert [(record.name, record.levelname, record.getMessage()) for record in told] == [
+        (
+            "apicache",
+            "INFO",
+            f"anthropic is asked again for completion, attempt {number}: anthropic answered with {what}",
+        )
+        for number, what in ((2, "status 503: it is out of order"), (3, "status 529: it is overloaded"))
+    ]
+    assert "planted" not in caplog.text
+
+
+def test_the_applications_own_retries_are_logged_as_before(caplog: pytest.LogCaptureFixture) -> None:
+    for attempt in stamina.retry_context(on=ValueError, attempts=2, wait_initial=0, wait_max=0):
+        with attempt:
+            if attempt.num == 1:
+                raise ValueError
+    assert [record.getMessage() for record in caplog.records if record.name == "stamina"] == ["stamina.retry_scheduled"]
 
 
 def test_secrets_are_found_nowhere(upstream, call, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

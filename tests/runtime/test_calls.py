@@ -150,6 +150,56 @@ def test_wrong_parameters_raise_what_the_call_would_raise(cache: UnifiedAPICache
 
 
 @pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"itm": "a"}, r"missing .* 'item'; operation 'find': did you mean 'item'\? \(it takes item, limit\)$"),
+        ({"item": "a", "limt": 3}, r"unexpected .* 'limt'; operation 'find': did you mean 'limit'\? \(it takes"),
+        ({"item": "a", "xyzzy": 3}, r"unexpected .* 'xyzzy'; operation 'find': it takes item, limit$"),
+        ({}, r"missing .* 'item'; operation 'find': it takes item, limit$"),
+    ],
+)
+def test_a_misspelt_parameter_is_bad_input_and_names_the_close_one(
+    cache: UnifiedAPICache, call: Any, given: dict[str, Any], told: str
+) -> None:
+    @cache.operation("find")
+    def find(item: str, limit: int = 5) -> str:
+        return item * limit
+
+    with pytest.raises(InputError, match=told):
+        call(cache, operation="find", **given)
+    with pytest.raises(InputError, match=told):
+        asyncio.run(cache.cached_api_calls([{"operation": "find", **given}]))
+    with pytest.raises(InputError, match=told):
+        cache.key_of(operation="find", **given)
+
+
+def test_a_misspelt_parameter_of_a_built_in_operation_names_the_close_one(cache: UnifiedAPICache, call: Any) -> None:
+    with pytest.raises(InputError, match=r"unexpected .* 'promt'; operation 'completion': did you mean 'prompt'\?"):
+        call(cache, operation="completion", promt="hello")
+
+
+@pytest.mark.parametrize("form", ["cached_api_calls", "cached_api_calls_sync", "warm_cache"])
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"operation": "look_up", "item": "a"}, r"was given a dict, and takes a list; write \[\{'operation': \.\.\., "),
+        ("look_up", "was given a str, and takes a list of calls"),
+        (None, "was given a NoneType, and takes a list of calls"),
+        (["look_up"], "entry 0 is a str; write {'operation'"),
+        ([{"item": "a"}], "entry 0 names no operation"),
+    ],
+)
+def test_what_is_no_list_of_calls_is_refused(cache: UnifiedAPICache, form: str, given: Any, told: str) -> None:
+    cache.operation("look_up")(look_up)
+
+    def ask() -> None:
+        asyncio.run(getattr(cache, form)(given))
+
+    with pytest.raises(InputError, match=told):
+        ask()
+
+
+@pytest.mark.parametrize(
     ("args", "hint"), [((), "give one of them"), (("look_up",), "write operation='look_up'"), ((5,), "callable")]
 )
 def test_a_call_of_neither_form_says_which_forms_there_are(
@@ -230,6 +280,18 @@ def test_an_argument_without_content_is_called_uncached_and_named(
     assert len(calls) == 2
     assert "item" in caplog.text
     assert "object" in caplog.text
+
+
+def test_a_parameter_without_content_is_named_with_its_operation(
+    cache: UnifiedAPICache, call: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache.operation("look_up")(look_up)
+    with caplog.at_level(logging.WARNING, logger="apicache"):
+        call(cache, operation="look_up", item={"planted": [object()]})
+    assert "look_up" in caplog.text
+    assert "item" in caplog.text
+    assert "object" in caplog.text
+    assert "planted" not in caplog.text
 
 
 def test_a_generator_argument_is_not_consumed(cache: UnifiedAPICache, call: Any) -> None:

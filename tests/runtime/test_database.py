@@ -292,6 +292,8 @@ def test_bad_arguments_are_told(cache: UnifiedAPICache, connection: sqlite3.Conn
         cached_db_query_sync(sa.select(1), database=connection, cache=cache)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="named parameters"):
         cached_db_query_sync("SELECT ?", 1, database=engine, cache=cache)
+    with pytest.raises(InputError, match="parameters as one tuple; give them one by one"):
+        cached_db_query_sync("SELECT ?", (1,), database=connection, cache=cache)
     with pytest.raises(InputError, match="belongs to writes"):
         cached_db_query_sync(QUERY, database=connection, cache=cache, invalidates=["x"])
     with pytest.raises(InputError, match="give the connection"):
@@ -375,6 +377,9 @@ def test_async_drivers_are_known(cache: UnifiedAPICache, postgresql_host: str, k
             assert await cached_db_query(query, *parameters, database=asked_of, cache=cache, scope=scope) == [{"a": 1}]
             with pytest.raises(InputError, match="only reads"):
                 await cached_db_query("DELETE FROM item", database=asked_of, cache=cache)
+        if kind in {"pool", "connection"}:
+            with pytest.raises(InputError, match="parameters as one list; give them one by one"):
+                await cached_db_query("SELECT $1::int + $2::int AS a", [1, 2], database=database, cache=cache)
         if kind != "method":
             with pytest.raises(InputError, match="await cached_db_query"):
                 cached_db_query_sync(query, *parameters, database=database, cache=cache)

@@ -5,7 +5,7 @@ import pytest
 
 from apicache import UnifiedAPICache
 from apicache.chain.prices import Price
-from apicache.chain.settings import ProviderOptions, ProviderSettings, settings_of
+from apicache.chain.settings import OPTIONS, ProviderOptions, ProviderSettings, settings_of
 from apicache.chain.states import states_of
 from apicache.errors import InputError
 from apicache.settings import load
@@ -87,6 +87,11 @@ def test_the_environment_wins(tmp_path: Path) -> None:
         ("[tool.apicache.providers]\ntimeout = 0", "no time at all"),
         ("[tool.apicache.providers]\nproxy = 'user:hunter2@proxy'", "proxy is no proxy's URL"),
         ("[tool.apicache.providers.rate-limits]\nopenai = '6 per fortnight'", "'60/minute'"),
+        (
+            "[tool.apicache.providers.rate-limits]\nopnai = '6/minute'",
+            "unknown provider 'opnai'; did you mean 'openai'",
+        ),
+        ("[tool.apicache.providers.timeouts]\nhttp = 5", "[tool.apicache]: unknown provider 'http'"),
         ("[tool.apicache.prices]\nm = { inputs = 1 }", "price of 'm'"),
         ("[tool.apicache]\nproviders = 'openai'", "'providers' is not a table"),
     ],
@@ -107,7 +112,7 @@ def test_an_unknown_variable_names_the_close_one(tmp_path: Path) -> None:
 
 
 def test_every_option_of_code_is_checked_and_held_in_one_form() -> None:
-    assert ProviderOptions.__annotations__.keys() == set(ProviderSettings.__struct_fields__)
+    assert ProviderOptions.__annotations__.keys() == OPTIONS.keys() == set(ProviderSettings.__struct_fields__)
     found = settings_of({"order": ["mock"], "timeout": "1m", "prices": {"m": {"input": 2}}})
     assert found == ProviderSettings(order=("mock",), timeout=60.0, prices={"m": Price(input=2)})
 
@@ -122,6 +127,8 @@ def test_every_option_of_code_is_checked_and_held_in_one_form() -> None:
         ({"retries": True}, "whole number"),
         ({"timeouts": 5}, "give a table"),
         ({"rate_limits": {"openai": 60}}, "'60/minute'"),
+        ({"rate_limits": {"opnai": "60/minute"}}, "rate_limits of providers: unknown provider 'opnai'; did you mean"),
+        ({"timeouts": {"opnai": 5}}, "timeouts of providers: unknown provider 'opnai'"),
     ],
 )
 def test_what_code_gives_wrongly_is_refused(options: Any, told: str) -> None:
@@ -140,3 +147,35 @@ def test_states_say_what_is_missing_and_never_a_value(monkeypatch: pytest.Monkey
     assert "APICACHE_MOCK" in told[2]
     assert "did you mean 'openai'" in told[3]
     assert "planted-4410" not in repr(states)
+
+
+def test_states_tell_what_no_request_could_be_sent_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "planted\u2028-4410")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "planted-4411")
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "planted-host/v1")
+    states = states_of(ProviderSettings(order=("anthropic", "openai")))
+    assert [(state.ready, state.wrong) for state in states] == [(False, True)] * 2
+    assert states[0].needs == "ANTHROPIC_BASE_URL is not an HTTP URL; give one like https://host/v1"
+    assert "OPENAI_API_KEY holds characters" in (states[1].needs or "")
+    assert "planted" not in repr(states)
+
+
+def test_states_tell_of_options_for_who_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    url = "https://house.test/v1"
+    tables = {
+        "openai": {"model": "m"},
+        "house": {"url": url},
+        "finder": {"url": url, "operations": ["search"]},
+        "opnai": {"model": "m"},
+    }
+    states = {state.name: state for state in states_of(ProviderSettings(order=("openai",), tables=tables))}
+    assert [(state.in_order, state.ready, state.wrong) for state in states.values()] == [
+        (True, True, False),
+        (False, True, False),
+        (False, True, False),
+        (False, False, True),
+    ]
+    assert states["house"].needs == "not in the order: calls ask it by provider='house' alone"
+    assert states["finder"].needs is None
+    assert "did you mean 'openai'?" in (states["opnai"].needs or "")

@@ -97,6 +97,22 @@ def test_one_failing_query_fails_alone_and_is_not_kept():
     assert metrics.as_dict()["errors"] == {"ConnectionError": 2, "TypeError": 2, "CancelledError": 2}
 
 
+def test_what_an_executor_raises_is_logged_without_credentials(caplog):
+    does = {
+        "a": ConnectionError(f"https://me:{SECRET}@db.test/v1?key={SECRET} Bearer {SECRET}"),
+        "b": lambda: asyncio.sleep(0, {"documents": [SECRET]}),
+        "c": lambda: asyncio.sleep(1),
+    }
+    with caplog.at_level(logging.DEBUG):
+        run(BatchedRAGService(ProfileRAGQueryExecutor(does)), "a", "b", "c", timeout=0.01)
+    told = [(record.levelname, record.getMessage()) for record in caplog.records if record.name == "apicache"]
+    assert sorted(told) == [
+        ("WARNING", "a RAG query (query) failed: ConnectionError: https://db.test/v1?key=REDACTED Bearer REDACTED"),
+        ("WARNING", "a RAG query (query) failed: TypeError: execute_query returned a dict; return a RAGResult"),
+    ]
+    assert SECRET not in caplog.text
+
+
 def test_what_an_executor_calls_a_failure_is_handed_on_and_not_kept_nor_told():
     refused = RAGResult(success=False, error=f"refused: {SECRET}")
     executor, metrics = ProfileRAGQueryExecutor({"a": refused}), SimpleRAGMetrics()

@@ -368,9 +368,7 @@ def test_openai_calls_are_never_revalidated() -> None:
     snapshot = openai_adapter.snapshot(model)
     assert snapshot is not None
     assert (snapshot.validators, snapshot.lifetime, snapshot.negative) == ((), None, None)
-    assert not openai_adapter.not_modified(model)
-    with pytest.raises(UnstorableError, match="renews nothing"):
-        openai_adapter.renewed(snapshot.data, model)
+    assert not {"not_modified", "renewed"} & vars(openai_adapter).keys()
 
 
 @pytest.mark.parametrize("given", [None, b"x", {"status_code": 304}])

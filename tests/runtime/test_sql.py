@@ -267,6 +267,18 @@ def test_a_moment_within_a_parameter_is_refused_for_postgresql(value: str) -> No
         check_parameters(read_of("SELECT a", "postgresql"), [value])
 
 
+@pytest.mark.parametrize("dialect", ["postgresql", "mysql"])
+@pytest.mark.parametrize(
+    "table",
+    ["pg_settings", "pg_catalog.pg_settings", '"pg_stat_activity"', "pg_locks", "performance_schema.session_variables"],
+)
+def test_what_tells_of_the_session_is_refused(table: str, dialect: Any) -> None:
+    if dialect == "mysql" and table.startswith('"'):
+        table = table.replace('"', "`")
+    with pytest.raises(UnidentifiableError, match="session"):
+        read_of(f"SELECT * FROM {table} WHERE name = 'search_path'", dialect)  # noqa: S608 - text under test
+
+
 @pytest.mark.parametrize("name", ["pragma_foreign_keys", '"PRAGMA_cache_size"', "'pragma_cache_size'", "[pragma_x]"])
 def test_a_pragma_read_as_a_table_is_refused(name: str) -> None:
     with pytest.raises(UnidentifiableError, match="setting of its connection"):

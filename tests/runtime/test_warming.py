@@ -119,6 +119,18 @@ def test_a_bad_entry_is_refused_before_any_call(cache: UnifiedAPICache, entry: A
     assert called == []
 
 
+def test_a_bad_entry_is_a_failed_outcome_where_that_is_asked_for(cache: UnifiedAPICache) -> None:
+    cache.operation("plain")(lambda n: n)
+    entries: list[Any] = [{"operation": "plian"}, {"operation": "plain", "n": 1}, {"operation": "plain"}, {"n": 1}, 7]
+    seen: list[WarmOutcome] = []
+    outcomes = asyncio.run(cache.warm_cache(entries, return_exceptions=True, on_outcome=seen.append))
+    assert [outcome.status for outcome in outcomes] == ["failed", "warmed", "failed", "failed", "failed"]
+    assert [outcome.operation for outcome in outcomes] == ["plian", "plain", "plain", "", ""]
+    assert [outcome.position for outcome in outcomes] == [0, 1, 2, 3, 4]
+    assert (outcomes[0].error or "").startswith("InputError: unknown operation 'plian'; did you mean 'plain'?")
+    assert sorted(seen, key=lambda outcome: outcome.position) == outcomes
+
+
 def test_a_concurrency_below_one_is_refused(cache: UnifiedAPICache) -> None:
     with pytest.raises(InputError, match="concurrency 0"):
         asyncio.run(cache.warm_cache([], concurrency=0))

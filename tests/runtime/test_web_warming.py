@@ -152,7 +152,21 @@ def test_failures_are_logged_by_their_kind_and_do_not_stop_the_start(
     ):
         assert client.get("/").status_code == 200
     assert "2 entries loaded, 0 were fresh, 1 failed: 2 (square: ValueError)" in caplog.text
+    assert "entry 2 (square) failed: ValueError: https://api.example.com/?key=REDACTED" in caplog.messages
     assert "planted-secret" not in caplog.text
+
+
+def test_entries_that_cannot_be_called_are_told_and_the_others_warmed(
+    squares: UnifiedAPICache, caplog: pytest.LogCaptureFixture
+) -> None:
+    entries: list[Any] = [{"operation": "sqaure", "n": 1}, ENTRIES[0], {"operation": "square", "m": 1}, "square"]
+    with TestClient(app_with(squares, warming(entries, cache=squares, when="before-serving"))) as client:
+        assert client.get("/").json()["misses"] == 1
+    assert "warmed in part: 1 entries loaded, 0 were fresh, 3 failed" in caplog.text
+    told = [message for message in caplog.messages if message.startswith("entry ")]
+    assert "unknown operation 'sqaure'; did you mean 'square'?" in told[0]
+    assert told[1].startswith("entry 2 (square) failed: InputError: ")
+    assert "entry 3 is a str; write {'operation': ..., ...}" in told[2]
 
 
 @pytest.mark.parametrize(

@@ -73,5 +73,3 @@ def _check_plain(function: Callable[..., Any]) -> None:
 
 snapshot = _family.snapshot
 replay = _family.replay
-not_modified = _family.not_modified
-renewed = _family.renewed

@@ -6,8 +6,9 @@
 Of a connection's session, what PostgreSQL reports to its clients is read off (search_path from version 18 on). What it
 does not report - `SET ROLE`, a tenant in a setting of the application's own - is not seen, so a connection, also one
 from a pool, is cached only where `using(scope=...)` names whose answers they are. Who asks a pool takes any of its
-connections: there only its own arguments count; of its `init=` function, the code. A connection does one thing at a
-time: give a pool to what is refreshed in the background.
+connections: there only its own arguments count; of its `init=` function, the code. The connection that answers is asked
+whether it is as it was opened: where a role was left set on one, or a search_path, the answer is not kept, and the pool
+needs a scope from then on. A connection does one thing at a time: give a pool to what is refreshed in the background.
 """
 
 import functools
@@ -21,24 +22,23 @@ from asyncpg.protocol import protocol
 from apicache import identity
 from apicache.adapter import Identified, Snapshot
 from apicache.errors import UnidentifiableError, UnstorableError
-from apicache.sql.asyncpg_records import OWN_UUID, own_value, plain_value, records_of, stored_records
-from apicache.sql.db_api import check_values, place_of, plain_snapshot, rows_of, stored, texts_in
+from apicache.sql.asyncpg_records import OWN_UUID, change_on, own_value, plain_value, records_of, stored_records
+from apicache.sql.db_api import (
+    check_values,
+    copied,
+    place_of,
+    plain_snapshot,
+    private,
+    refused,
+    rows_of,
+    stored,
+    texts_in,
+)
+from apicache.sql.postgresql_sessions import UNSEEN, change_of, note_change, reported_by
 from apicache.sql.statements import Read, check_parameters, read_of
 
 _METHODS: Final = ("fetch", "fetchrow", "fetchval")
 _KINDS: Final = (asyncpg.Connection, asyncpg.Pool, asyncpg.pool.PoolConnectionProxy)
-_REPORTED: Final = (
-    "TimeZone",
-    "DateStyle",
-    "IntervalStyle",
-    "search_path",
-    "client_encoding",
-    "session_authorization",
-    "is_superuser",
-    "server_version",
-)
-_FIRST_WITH_SEARCH_PATH: Final = 18
-_UNSEEN: Final = "its connection may have a role or a tenant set, which cannot be read off"
 
 
 def identify(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Identified | None:
@@ -60,7 +60,9 @@ def identify(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappin
     read = read_of(query, "postgresql")
     check_values(values)
     check_parameters(read, texts_in(values))
-    settings, credentials = _pool_identity(owner) if kind is asyncpg.Pool else _connection_identity(owner, read)
+    is_pool = kind is asyncpg.Pool
+    settings, credentials = _pool_identity(owner) if is_pool else _connection_identity(owner, read)
+    change = change_of(settings) if is_pool else UNSEEN
     return Identified(
         label=f"{read.label} ({settings['database']})",
         parameters={
@@ -73,8 +75,22 @@ def identify(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappin
         credentials=credentials,
         context=None,
         carries_credentials=any(credentials),
-        needs_scope=None if kind is asyncpg.Pool else _UNSEEN,
+        needs_scope=change,
+        send=functools.partial(_asked, owner, settings, name, copied(args), copied(kwargs)) if change is None else None,
     )
+
+
+async def _asked(
+    pool: asyncpg.Pool, settings: Mapping[str, Any], name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Any:
+    """What the pool itself does, and a look at the connection that it was done on."""
+    async with pool.acquire() as connection:
+        result = await getattr(connection, name)(*args, **kwargs)
+        change = await change_on(connection)
+    if change is None:
+        return result
+    note_change(settings, change)
+    return refused(result, "asyncpg", f"rows of a pool of which {change}")
 
 
 def _connection_identity(given: Any, read: Read) -> tuple[dict[str, Any], list[Any]]:
@@ -84,31 +100,23 @@ def _connection_identity(given: Any, read: Read) -> tuple[dict[str, Any], list[A
     if connection.is_in_transaction():
         raise UnidentifiableError("its connection is in a transaction, which may have written what it reads")
     server, credentials = _server(connection)
-    reported = connection.get_settings()
-    if connection.get_server_version().major < _FIRST_WITH_SEARCH_PATH and _is_unqualified(read):
-        raise UnidentifiableError(
-            "its server does not report search_path; name tables with their schema, or use a pool"
-        )
+    told = connection.get_settings()
+    reported = reported_by(lambda setting: getattr(told, setting, None), read)
     if _has_own_codecs(connection, _builtin_types()):
         raise UnidentifiableError("its connection has type codecs of its own, whose functions cannot be read off")
-    settings = {name: getattr(reported, name, None) for name in _REPORTED}
-    if _private(_private(connection, "_protocol"), "get_record_class")() is not asyncpg.Record:
+    if private(private(connection, "_protocol"), "get_record_class")() is not asyncpg.Record:
         raise UnidentifiableError("its records are of a class of their own")
-    return {**server, "reported": settings}, credentials
-
-
-def _is_unqualified(read: Read) -> bool:
-    return read.tables is None or any("." not in table for table in read.tables)
+    return {**server, "reported": reported}, credentials
 
 
 def _pool_identity(pool: asyncpg.Pool) -> tuple[dict[str, Any], list[Any]]:
     # Private, as a pool has no public reader of what it was built with.
     for name, usual in (("_setup", None), ("_reset", None), ("_connect", asyncpg.connect)):
-        if _private(pool, name) not in {usual, getattr(asyncpg.connection, "connect", usual)}:
+        if private(pool, name) not in {usual, getattr(asyncpg.connection, "connect", usual)}:
             raise UnidentifiableError(f"its pool was given {name[1:]}=, which may set anything")
-    if (_private(pool, "_connection_class"), _private(pool, "_record_class")) != (asyncpg.Connection, asyncpg.Record):
+    if (private(pool, "_connection_class"), private(pool, "_record_class")) != (asyncpg.Connection, asyncpg.Record):
         raise UnidentifiableError("its pool has a connection class or a record class of its own")
-    init = _private(pool, "_init")
+    init = private(pool, "_init")
     found = [_server(each) for each in _open_connections(pool, is_prepared=init is not None)]
     if not found:
         raise UnidentifiableError("its pool has no open connection from which to read its database")
@@ -122,8 +130,8 @@ def _pool_identity(pool: asyncpg.Pool) -> tuple[dict[str, Any], list[Any]]:
 
 
 def _open_connections(pool: asyncpg.Pool, *, is_prepared: bool) -> Iterator[Any]:
-    for holder in _private(pool, "_holders"):
-        connection = _private(holder, "_con")
+    for holder in private(pool, "_holders"):
+        connection = private(holder, "_con")
         if connection is None or connection.is_closed():
             continue
         if not is_prepared and _has_own_codecs(connection, _usual_types()):
@@ -132,7 +140,7 @@ def _open_connections(pool: asyncpg.Pool, *, is_prepared: bool) -> Iterator[Any]
 
 
 def _server(connection: Any) -> tuple[dict[str, Any], list[Any]]:
-    address, given = _private(connection, "_addr"), _private(connection, "_params")
+    address, given = private(connection, "_addr"), private(connection, "_params")
     if getattr(connection.get_settings(), "standard_conforming_strings", "on") != "on":
         raise UnidentifiableError("its server reads backslashes in texts (standard_conforming_strings)")
     host, port = (address, None) if isinstance(address, str) else address[:2]
@@ -144,14 +152,6 @@ def _server(connection: Any) -> tuple[dict[str, Any], list[Any]]:
         "settings": dict(given.server_settings or {}),
     }
     return server, [given.password] if isinstance(given.password, str) else []
-
-
-def _private(owner: Any, name: str) -> Any:
-    """An attribute that has no public reader; raises UnidentifiableError where this version has no such one."""
-    try:
-        return getattr(owner, name)
-    except AttributeError:
-        raise UnidentifiableError(f"this version of asyncpg has no {type(owner).__name__}.{name}") from None
 
 
 def _has_own_codecs(connection: Any, types: Iterable[int]) -> bool:

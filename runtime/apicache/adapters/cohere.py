@@ -139,5 +139,3 @@ _models = ModelStore(
 )
 snapshot = _models.snapshot
 replay = _models.replay
-not_modified = _models.not_modified
-renewed = _models.renewed

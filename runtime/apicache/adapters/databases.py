@@ -14,22 +14,23 @@ from databases import Database
 from databases.interfaces import Record
 
 from apicache import tagged
-from apicache.adapter import Identified, Snapshot
+from apicache.adapter import Identified, Loaded, Snapshot
 from apicache.credentials import is_credential
 from apicache.errors import UnidentifiableError, UnstorableError
 from apicache.sql.db_api import (
+    check_unread,
     check_values,
     columns_of,
     file_of,
-    hand_over,
-    hand_over_all,
+    loaded,
     place_of,
+    private,
+    refused,
     rows_of,
-    snapshot_of,
-    snapshot_of_all,
     stored,
     texts_in,
 )
+from apicache.sql.postgresql_sessions import change_of, note_change
 from apicache.sql.statements import check_parameters, read_of
 from apicache.sql.tokens import Dialect
 
@@ -52,16 +53,18 @@ def identify(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappin
     if name not in _METHODS or getattr(function, "__func__", None) is not getattr(Database, name):
         raise UnidentifiableError(f"it is {name}(); only fetch_all(), fetch_one() and fetch_val() are kept")
     _check_task(owner)
-    backend = _private(owner, "_backend")
+    backend = private(owner, "_backend")
     dialect = _BACKENDS.get(type(backend).__module__)
     if dialect is None:
         raise UnidentifiableError(f"its backend is {type(backend).__module__}; only SQLite and asyncpg are known")
     query, column = _given(*args, **kwargs)
-    sql, values, described, *_ = _private(backend.connection(), "_compile")(query)
+    sql, values, described, *_ = private(backend.connection(), "_compile")(query)
     read = read_of(sql, dialect)
     check_values(values)
     check_parameters(read, texts_in(values))
     settings, credentials = _database_identity(owner, dialect)
+    change = change_of(settings)
+    watched = settings if dialect == "postgresql" and change is None else None
     return Identified(
         label=f"{read.label} ({settings['name']})",
         parameters={
@@ -74,7 +77,8 @@ def identify(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappin
         credentials=credentials,
         context=(owner, query),
         carries_credentials=any(credentials),
-        send=None if name == "fetch_val" else functools.partial(_fetched, function, name, owner, query),
+        needs_scope=change,
+        send=functools.partial(_asked, function, name, (owner, query), column, watched),
     )
 
 
@@ -91,24 +95,16 @@ def _given(query: Any, values: Any = None, column: Any = 0) -> tuple[Any, Any]:
     return query, column
 
 
-def _private(owner: Any, name: str) -> Any:
-    """An attribute that has no public reader; raises UnidentifiableError where this version has no such one."""
-    try:
-        return getattr(owner, name)
-    except AttributeError:
-        raise UnidentifiableError(f"this version of databases has no {type(owner).__name__}.{name}") from None
-
-
 def _check_task(database: Database) -> None:
     """Refuse a task that holds a connection: it may have begun a transaction, or changed the session."""
-    if _private(database, "_global_connection") is not None:
+    if private(database, "_global_connection") is not None:
         raise UnidentifiableError("its database rolls everything back (force_rollback)")
     try:
         task = asyncio.current_task()
     except RuntimeError:  # no event loop: the call itself will say so
         task = None
-    held = None if task is None else _private(database, "_connection_map").get(task)
-    if held is not None and (_private(held, "_connection_counter") or _private(held, "_transaction_stack")):
+    held = None if task is None else private(database, "_connection_map").get(task)
+    if held is not None and (private(held, "_connection_counter") or private(held, "_transaction_stack")):
         raise UnidentifiableError("its task holds a connection, which may have written what it reads")
 
 
@@ -141,22 +137,47 @@ def _types(described: Any) -> list[str]:
     return [f"{type(kind).__name__} {kind!r}" for kind in kinds]
 
 
-async def _fetched(function: Callable[..., Any], name: str, database: Database, query: Any) -> Any:
-    """The answer as the library makes it of rows that were fetched, handed over where they can be stored."""
-    async with database.connection() as connection, _private(connection, "_query_lock"):
-        live = connection.raw_connection
-        compiled = _private(_private(database, "_backend").connection(), "_compile")(query)
-        fetch = _fetched_by_sqlite if _is_sqlite(database) else _fetched_by_asyncpg
-        data = await fetch(live, name, compiled[0], compiled[1])
+async def _asked(
+    function: Callable[..., Any], name: str, context: tuple[Database, Any], column: Any, watched: dict[str, Any] | None
+) -> Any:
+    """The answer, its stored form where it has one; not stored where the connection is not as it was opened."""
+    database, query = context
+    async with database.connection() as connection:
+        if name == "fetch_val":
+            answer = await function(query, column=column)
+        else:
+            answer = await _fetched(functools.partial(function, query), name, connection, context)
+        change = None if watched is None else await _change_on(connection)
+    if watched is None or change is None:
+        return answer
+    note_change(watched, change)
+    result = answer.result if isinstance(answer, Loaded) else answer
+    return refused(result, "databases", f"rows of a database of which {change}")
+
+
+async def _change_on(connection: Any) -> str | None:
+    from apicache.sql.asyncpg_records import change_on  # noqa: PLC0415 - who uses SQLite may have no asyncpg
+
+    async with private(connection, "_query_lock"):
+        return await change_on(connection.raw_connection)
+
+
+async def _fetched(make: Callable[[], Any], name: str, connection: Any, context: tuple[Database, Any]) -> Any:
+    """The answer as the library makes it of rows that were fetched, with what is stored of them."""
+    database, query = context
+    compiled = private(private(database, "_backend").connection(), "_compile")(query)
+    fetch = _fetched_by_sqlite if _is_sqlite(database) else _fetched_by_asyncpg
+    async with private(connection, "_query_lock"):
+        data = await fetch(connection.raw_connection, name, compiled[0], compiled[1])
     try:
         tagged.encode(data)
-        return replay(data, (database, query))
+        return loaded(replay(data, context), "databases", data)
     except Exception:  # noqa: BLE001 - whatever cannot be copied, or another version's records: the plain call tells
-        return await function(query)
+        return await make()
 
 
 def _is_sqlite(database: Database) -> bool:
-    return type(_private(database, "_backend")).__module__ == "databases.backends.sqlite"
+    return type(private(database, "_backend")).__module__ == "databases.backends.sqlite"
 
 
 async def _fetched_by_sqlite(live: Any, name: str, sql: str, values: Any) -> dict[str, Any]:
@@ -174,24 +195,18 @@ async def _fetched_by_asyncpg(live: Any, name: str, sql: str, values: Any) -> di
 
 
 def snapshot(response: Any) -> Snapshot | None:
-    """The rows of a result, or of a list of them, that `send` has made; None for any other.
-
-    Raises UnstorableError for records that the library made itself.
-    """
-    if type(response) is list:
-        return snapshot_of_all(response) if response and isinstance(response[0], Record) else None
-    return snapshot_of(response) if isinstance(response, Record) else None
+    """None for what is no record; raises UnstorableError for records, whose columns only their query tells."""
+    if isinstance(response[0] if type(response) is list and response else response, Record):
+        check_unread(response)
+    return None
 
 
 def replay(data: Any, context: Any) -> Any:
     """What the library makes of the stored rows for the caller's query; `context` is the database and the query."""
     database, query = context
-    backend = _private(database, "_backend").connection()
+    backend = private(database, "_backend").connection()
     backend._connection = _stand_in(database, data)  # noqa: SLF001 - where the driver's connection lies
-    result = _run(getattr(backend, data["name"])(query))
-    if data["name"] != "fetch_all":
-        return None if result is None else hand_over(result, data)
-    return hand_over_all(result, data)
+    return _run(getattr(backend, data["name"])(query))
 
 
 def _stand_in(database: Database, data: Any) -> Any:

@@ -9,8 +9,6 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from apicache.errors import UnstorableError
-
 if TYPE_CHECKING:
     from apicache.adapter import Adapter, Identified, Snapshot
 
@@ -31,16 +29,6 @@ def snapshot(response: Any) -> "Snapshot | None":
 def replay(data: Any, context: Any) -> Any:
     """A new model of the same class in the same state."""
     return _genai().replay(data, context)
-
-
-def not_modified(response: Any) -> bool:  # noqa: ARG001 - the adapter's shape
-    """Never: the calls are POSTs, which have no validators."""
-    return False
-
-
-def renewed(data: Any, response: Any) -> "Snapshot":  # noqa: ARG001 - the adapter's shape
-    """Nothing renews a model; raises UnstorableError."""
-    raise UnstorableError(f"a {type(response).__name__}, which renews nothing")
 
 
 def _is_of_genai(kind: type) -> bool:

@@ -25,5 +25,3 @@ identify = _family.identify
 identify_stream = _family.identify_stream
 snapshot = _family.snapshot
 replay = _family.replay
-not_modified = _family.not_modified
-renewed = _family.renewed

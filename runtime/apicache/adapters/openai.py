@@ -22,6 +22,8 @@ _UNFINISHED: Final = frozenset({"queued", "in_progress", "failed", "cancelled"})
 def _refused(given: Mapping[str, Any]) -> str | None:
     if given.get("background") or given.get("conversation"):
         return "it changes state upstream (background or conversation)"
+    if given.get("store"):
+        return "it is stored upstream (store)"
     return None
 
 
@@ -59,5 +61,3 @@ identify = _family.identify
 identify_stream = _family.identify_stream
 snapshot = _family.snapshot
 replay = _family.replay
-not_modified = _family.not_modified
-renewed = _family.renewed

@@ -1,44 +1,36 @@
 """The adapter of SQLAlchemy, https://docs.sqlalchemy.org.
 
 `execute`, `scalars` and `scalar` of a `Connection` or a `Session`, sync or async, for text and for selects of columns.
-A result is answered by what `Result.freeze()` gives: an `IteratorResult` of the same rows and keys, which has no cursor
-behind it. A `stream` is not kept.
+A result is one of SQLAlchemy's own, of the type that the call gives, made of the driver's rows. A `stream` is not kept.
 
 A SQLite connection is read off whole; where an async caller has none yet, its file is known by the URL. Of other
-databases' sessions only the engine's own settings are seen. What is set afterwards (`SET ROLE`, `SET search_path`, a
-tenant's setting) is not, so a connection is cached only where `using(scope=...)` names whose answers they are. An
-engine (by `cached_db_query`) and a Session that has no connection yet take any of their pool's, and need no scope.
-SQLAlchemy only rolls back what returns to a pool: give a scope there too where connections go back with such settings.
+databases' sessions the engine's own settings are seen, and what PostgreSQL reports to its clients. What else is set
+afterwards (`SET ROLE`, a tenant's setting) is not, so a connection is cached only where `using(scope=...)` names whose
+answers they are. An engine (by `cached_db_query`) and a Session that has no connection yet take any of their pool's.
+SQLAlchemy only rolls back what returns to a pool, so with PostgreSQL the one that answers is asked whether it is as it
+was opened: where it is not, or where rows have a security of their own, the answer is not kept, and the engine needs a
+scope from then on. With MySQL it is not asked: give a scope where connections go back with such settings.
 """
 
 import functools
 import inspect
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 import sqlalchemy as sa
 from sqlalchemy import types as sa_types
-from sqlalchemy.engine import Connection, Engine, IteratorResult
-from sqlalchemy.engine.result import SimpleResultMetaData
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 
-from apicache import tagged
 from apicache.adapter import Identified, Snapshot
 from apicache.credentials import is_credential
-from apicache.errors import UnencodableError, UnidentifiableError, UnstorableError
+from apicache.errors import UnidentifiableError, UnstorableError
 from apicache.sql import sqlalchemy_engines
-from apicache.sql.db_api import (
-    check_values,
-    columns_of,
-    file_of,
-    hand_over,
-    place_of,
-    rows_of,
-    snapshot_of,
-    stored,
-    texts_in,
-)
+from apicache.sql.db_api import check_unread, check_values, copied, file_of, place_of, texts_in
+from apicache.sql.postgresql_sessions import UNSEEN, change_of, is_unqualified, reported_by
+from apicache.sql.sqlalchemy_loads import check_fit, fetched, fetched_by
+from apicache.sql.sqlalchemy_results import Asked, made
 from apicache.sql.sqlite_connections import IN_MEMORY, plain_settings, settings_of
 from apicache.sql.statements import Read, check_parameters, read_of
 from apicache.sql.tokens import Dialect
@@ -55,7 +47,6 @@ except ImportError:  # greenlet is not there, which SQLAlchemy does not always b
 _METHODS: Final = ("execute", "scalars", "scalar")
 _KINDS: Final = (Connection, AsyncConnection, Session, AsyncSession)
 _ENGINES: Final = {Engine: sqlalchemy_engines.execute, AsyncEngine: sqlalchemy_engines.execute_async}
-_UNSEEN: Final = "its connection may have a role or a tenant set, which cannot be read off"
 _DIALECTS: Final[Mapping[str, Dialect]] = {
     "sqlite": "sqlite",
     "postgresql": "postgresql",
@@ -77,15 +68,16 @@ def identify(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappin
         return None
     name = _method(function, owner)
     statement, parameters, options = _given(*args, **kwargs)
-    make = functools.partial(function, *map(_copied, args), **{key: _copied(value) for key, value in kwargs.items()})
-    return _Call(make, *_asked(owner, statement)).identified(name, statement, parameters, options)
+    session, engine, connection, own = _asked(owner, statement)
+    asked = Asked(name, session, engine, connection, copied(args), copied(kwargs))
+    return _Call(owner, asked, own).identified(statement, parameters, options)
 
 
 def _method(function: Callable[..., Any], owner: Any) -> str:
     """The name of a known method; raises UnidentifiableError for any other."""
     name, known = getattr(function, "__name__", ""), getattr(function, "__func__", None)
     if known is not None and known is _ENGINES.get(type(owner)):
-        return "execute"
+        return "frozen"
     kind = next((kind for kind in _KINDS if isinstance(owner, kind)), None)
     if kind is None:
         raise UnidentifiableError(f"it belongs to a {type(owner).__name__}; only a Connection or a Session is known")
@@ -94,13 +86,6 @@ def _method(function: Callable[..., Any], owner: Any) -> str:
     if any(getattr(type(owner), each) is not getattr(kind, each) for each in _METHODS):
         raise UnidentifiableError(f"it belongs to a {type(owner).__name__}, which may do it in its own way")
     return name
-
-
-def _copied(given: Any) -> Any:
-    """Parameters and options that the caller may change before the call is made."""
-    if isinstance(given, Mapping):
-        return {key: _copied(value) for key, value in given.items()}
-    return [_copied(value) for value in given] if type(given) is list else given
 
 
 def _given(statement: Any, parameters: Any = None, /, *rest: Any, **options: Any) -> tuple[Any, dict[str, Any], Any]:
@@ -118,8 +103,8 @@ def _given(statement: Any, parameters: Any = None, /, *rest: Any, **options: Any
     return statement, dict(parameters or {}), {**statement.get_execution_options(), **execution}
 
 
-def _asked(owner: Any, statement: Any) -> tuple[Engine, Connection | None, dict[str, Any]]:
-    """The engine that is asked, the connection that answers (None where any of the pool's may), and its options."""
+def _asked(owner: Any, statement: Any) -> tuple[Session | None, Engine, Connection | None, dict[str, Any]]:
+    """The session, the engine, the connection that answers (None where any of the pool's may), and their options."""
     bind, session = _sync(owner), None
     if isinstance(bind, Session):
         session = bind
@@ -129,7 +114,7 @@ def _asked(owner: Any, statement: Any) -> tuple[Engine, Connection | None, dict[
     if connection is not None and (connection.closed or connection.invalidated):
         raise UnidentifiableError("its connection is closed")
     options = {**(connection or bind).get_execution_options(), **(getattr(session, "execution_options", None) or {})}
-    return bind.engine, connection, options
+    return session, bind.engine, connection, options
 
 
 def _sync(owner: Any) -> Any:
@@ -168,18 +153,19 @@ def _check_session(session: Session) -> None:
 
 
 class _Call:
-    """A call of a known method; `connection` is the one that it goes through, None for any of the engine's."""
+    """A call of a known method, with the options of those that it goes through."""
 
-    def __init__(
-        self, make: Callable[[], Any], engine: Engine, connection: Connection | None, options: Mapping[str, Any]
-    ) -> None:
-        self.make, self.engine, self.connection, self.options = make, engine, connection, options
+    def __init__(self, owner: Any, asked: Asked, options: Mapping[str, Any]) -> None:
+        self.owner, self.asked, self.options = owner, asked, options
+        self.engine, self.connection = asked.engine, asked.connection
 
-    def identified(self, name: str, statement: Any, given: dict[str, Any], options: Any) -> Identified:
+    def identified(self, statement: Any, given: dict[str, Any], options: Any) -> Identified:
         engine = self.engine
         dialect = _DIALECTS.get(engine.dialect.name)
         if dialect is None:
             raise UnidentifiableError(f"its database is {engine.dialect.name}; known: {', '.join(sorted(_DIALECTS))}")
+        check_fit()
+        options = {**self.options, **options}
         if any(options.get(each) for each in _STREAMED):
             raise UnidentifiableError("its rows are streamed")
         compiled = statement.compile(dialect=engine.dialect)
@@ -188,36 +174,53 @@ class _Call:
         check_values(parameters)
         check_parameters(read, texts_in(parameters))
         columns = [] if isinstance(statement, sa.TextClause) else list(statement.selected_columns)
-        described = getattr(statement, "column_descriptions", [{"expr": column} for column in columns])
-        context = (name, [(column, about["expr"]) for column, about in zip(columns, described, strict=False)])
         typed = {str(bind): _type(value.type, engine) for value, bind in compiled.bind_names.items()}
         settings, credentials = _engine_identity(engine)
-        session = self._sqlite(read, settings) if dialect == "sqlite" else None
-        if dialect != "sqlite":
-            self._check_transaction()
+        session = self._session(read, settings, dialect)
+        change = change_of(settings) if dialect == "postgresql" and self.connection is None else None
+        is_watched = dialect == "postgresql" and self.connection is None and change is None
         return Identified(
             label=f"{read.label} ({settings['name']})",
             parameters={
                 "library": "sqlalchemy",
-                "method": name,
+                "method": "execute" if self.asked.method == "frozen" else self.asked.method,
                 "query": [read.text, str(compiled) if read.is_spelled else None],
                 "parameters": parameters,
                 "types": [typed, [[_name(column), _type(column.type, engine)] for column in columns]],
-                "options": {**self.options, **options},
+                "options": options,
                 "settings": settings,
                 "session": session,
             },
             credentials=credentials,
-            context=context,
+            context=self.asked,
             carries_credentials=any(credentials),
-            needs_scope=self._needs_scope(session),
-            send=self.make if name == "scalar" else functools.partial(_fetched, self.make, context),
+            needs_scope=change or self._needs_scope(session, dialect),
+            send=self._send(settings if is_watched else None),
         )
 
-    def _needs_scope(self, session: Any) -> str | None:
-        if session is not None:
+    def _send(self, watched: Mapping[str, Any] | None) -> Callable[[], Any]:
+        owner, make = self.owner, functools.partial(fetched, self.asked, watched)
+        if isinstance(owner, AsyncConnection | AsyncSession):
+            return functools.partial(owner.run_sync, lambda _: make())
+        return functools.partial(fetched_by, owner, self.asked, watched) if isinstance(owner, AsyncEngine) else make
+
+    def _needs_scope(self, session: dict[str, Any] | None, dialect: Dialect) -> str | None:
+        if session is not None and dialect == "sqlite":
             return None if session["file"] else IN_MEMORY
-        return None if self.connection is None else _UNSEEN
+        return None if self.connection is None else UNSEEN
+
+    def _session(self, read: Read, settings: dict[str, Any], dialect: Dialect) -> dict[str, Any] | None:
+        """What is known of the session that answers; None where any of the engine's may."""
+        if dialect == "sqlite":
+            return self._sqlite(read, settings)
+        self._check_transaction()
+        if self.connection is None:
+            return None
+        if dialect == "postgresql":
+            return reported_by(_reader(self.connection.connection.driver_connection), read)
+        if is_unqualified(read):
+            raise UnidentifiableError("its connection may use another database by now; name tables with theirs")
+        return None
 
     def _check_transaction(self) -> None:
         if self.connection is None or self.options.get("isolation_level") == "AUTOCOMMIT":
@@ -232,6 +235,15 @@ class _Call:
             return _sqlite_file(self.engine, settings)
         with self.engine.connect() as connection:
             return _sqlite_session(connection, read)
+
+
+def _reader(live: Any) -> Callable[[str], Any]:
+    """Reads what a server has reported of a setting, off one of PostgreSQL's drivers."""
+    if hasattr(live, "get_settings"):  # asyncpg
+        told = live.get_settings()
+        return lambda name: getattr(told, name, None)
+    reader: Callable[[str], Any] = getattr(getattr(live, "info", None), "parameter_status", lambda _: None)
+    return reader
 
 
 def _sqlite_session(connection: Connection, read: Read) -> dict[str, Any]:
@@ -299,7 +311,12 @@ def _connect_arguments(engine: Engine) -> dict[str, Any]:
     found = inspect.getclosurevars(creator).nonlocals if inspect.isfunction(creator) else {}
     if not _is_own(creator) or "cparams" not in found:
         raise UnidentifiableError("its engine was given creator=, or connects in a way that cannot be read off")
-    given = {name: value for name, value in dict(found["cparams"]).items() if name not in {"password", "passwd"}}
+    own = getattr(engine.dialect, "_psycopg_adapters_map", found)  # what the dialect itself adds for psycopg 3
+    given = {
+        name: value
+        for name, value in dict(found["cparams"]).items()
+        if name not in {"password", "passwd"} and value is not own
+    }
     for name in ("host", "port", "user", "database", "dbname", "db"):  # from the URL, unless connect_args has them
         given.setdefault(name, None)
     return given
@@ -325,64 +342,16 @@ def _type(kind: Any, engine: Engine) -> str:
     return f"{type(kind).__name__} {kind!r} {type(implementation).__name__} {implementation!r}"
 
 
-def _fetched(make: Callable[[], Any], context: tuple[str, list[tuple[Any, Any]]]) -> Any:
-    """The answer as rows that were fetched, or an awaitable of it."""
-    result = make()
-    return _awaited(result, context) if inspect.isawaitable(result) else _read(result, context)
-
-
-async def _awaited(made: Awaitable[Any], context: tuple[str, list[tuple[Any, Any]]]) -> Any:
-    return _read(await made, context)
-
-
-def _read(result: Any, context: tuple[str, list[tuple[Any, Any]]]) -> Any:
-    """A result read to its end, handed over where its rows can be stored."""
-    if context[0] == "scalars":
-        values = result.all()
-        data = stored(["scalar"], ([value] for value in values))
-        own = IteratorResult(SimpleResultMetaData(["scalar"]), iter([(value,) for value in values])).scalars()
-    else:
-        keys = [str(key) for key in result.keys()]  # noqa: SIM118 - a result has no items
-
-        frozen = result.freeze()
-        data = stored(keys, (tuple(row) for row in frozen().all()))
-        own = frozen()
-        if len(set(keys)) < len(keys):  # reading such a name is an error, which no replay would raise
-            return own
-    try:
-        tagged.encode(data)
-    except UnencodableError:
-        return own
-    replayed = replay(data, context)
-    hand_over(_rows(replayed), data)
-    return replayed
-
-
 def snapshot(response: Any) -> Snapshot | None:
-    """The rows of a result that `send` has made."""
-    return snapshot_of(_rows(response)) if isinstance(response, sa.Result | sa.ScalarResult) else None
+    """None for what is no result; raises UnstorableError for one, whose rows are the caller's to read."""
+    if isinstance(response, sa.Result | sa.ScalarResult):
+        check_unread(response)
+    return None
 
 
-def _rows(result: Any) -> Any:
-    """The result whose rows a ScalarResult takes its values from, which takes no weak reference; else itself."""
-    return getattr(result, "_real_result", None) or result
-
-
-def replay(data: Any, context: tuple[str, list[tuple[Any, Any]]] | None) -> Any:
-    """A new result at its first row; its rows are known by names, and by the columns of the caller's statement."""
-    method, columns = context or ("execute", [])
-    names = columns_of(data)
-    extra = [_known_as(*column) for column in columns] if len(columns) == len(names) and method != "scalars" else None
-    result: IteratorResult[Any] = IteratorResult(
-        SimpleResultMetaData(names, extra=extra), iter([tuple(row) for row in rows_of(data)])
-    )
-    return result.scalars() if method == "scalars" else result
-
-
-def _known_as(column: Any, given: Any) -> tuple[Any, ...]:
-    """By what a row's mapping finds the column: itself, as it was given, and what it was made from."""
-    found = (column, given, *getattr(column, "proxy_set", ()))
-    return tuple({id(each): each for each in found}.values())
+def replay(data: Any, context: Asked) -> Any:
+    """A new result at its first row, as SQLAlchemy makes it for the caller's own call."""
+    return made(data, context)
 
 
 def not_modified(_response: Any) -> bool:

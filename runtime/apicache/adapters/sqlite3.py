@@ -17,9 +17,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from apicache import tagged
-from apicache.adapter import Identified, Snapshot
+from apicache.adapter import Identified, Loaded, Snapshot
 from apicache.errors import UnencodableError, UnidentifiableError, UnstorableError
-from apicache.sql.db_api import columns_of, hand_over, rows_of, snapshot_of, stored
+from apicache.sql.db_api import check_unread, columns_of, loaded, rows_of, stored
 from apicache.sql.sqlite_connections import IN_MEMORY, OWN_CONVERTER, settings_of
 from apicache.sql.statements import check_parameters, read_of
 
@@ -93,7 +93,7 @@ def _check_values(values: list[Any]) -> None:
             raise UnidentifiableError(f"it is given a {kind.__name__}, which is sent in a way of its own")
 
 
-def _fetched(connection: sqlite3.Connection, sql: str, parameters: Any) -> sqlite3.Cursor:
+def _fetched(connection: sqlite3.Connection, sql: str, parameters: Any) -> sqlite3.Cursor | Loaded:
     """The answer as a cursor over what was fetched, or the connection's own where that cannot be copied."""
     cursor = connection.cursor()
     cursor.row_factory = None
@@ -102,15 +102,16 @@ def _fetched(connection: sqlite3.Connection, sql: str, parameters: Any) -> sqlit
     cursor.close()
     try:
         tagged.encode(data)
-        copy: sqlite3.Cursor = hand_over(replay(data, connection.row_factory), data)
+        return loaded(replay(data, connection.row_factory), "sqlite3", data)
     except (UnencodableError, UnstorableError, sqlite3.Error):
         return connection.execute(sql, parameters)
-    return copy
 
 
 def snapshot(response: Any) -> Snapshot | None:
-    """The rows of a cursor that `send` has made."""
-    return snapshot_of(response) if type(response) is sqlite3.Cursor else None
+    """None for what is no cursor; raises UnstorableError for a cursor, whose rows are the caller's to read."""
+    if type(response) is sqlite3.Cursor:
+        check_unread(response)
+    return None
 
 
 def replay(data: Any, context: Any) -> sqlite3.Cursor:

@@ -10,10 +10,10 @@ import inspect
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from apicache.adapter import Identified, Snapshot
+from apicache.adapter import Identified, Loaded, Snapshot
 from apicache.credentials import jar_cookies, split_headers, storable_url, url_carries_credential
 from apicache.errors import UnidentifiableError, UnstorableError
 from apicache.http import client_responses as http_client_responses
@@ -112,15 +112,26 @@ def _copied(given: Any, data: Any) -> urllib.request.Request:
     return copy
 
 
+def _unless_others(response: Any, asked: str, jars: Sequence[Any], cookies: Sequence[Any]) -> Any:
+    """The response, not to be stored where it came by a redirect and the cookies are no longer those of the identity.
+
+    A redirect is sent the cookies of its moment.
+    """
+    if response.geturl() == asked or [cookie for jar in jars for cookie in jar_cookies(jar)] == cookies:
+        return response
+    snapshot = Snapshot(data=None, refusal="a redirect's, sent with cookies that came meanwhile", lifetime=None)
+    return Loaded(result=response, library="urllib", snapshot=snapshot)
+
+
 def _identified(
     request: urllib.request.Request, opener: Any, context: ssl.SSLContext | None, send: Callable[..., Any]
 ) -> Identified:
     settings, proxies = _settings(opener, context)
-    cookies = []
-    for handler in [] if opener is None else opener.handlers:
-        if type(handler) is urllib.request.HTTPCookieProcessor:
-            handler.cookiejar.add_cookie_header(request)
-            cookies += jar_cookies(handler.cookiejar)
+    handlers = [] if opener is None else opener.handlers
+    jars = [each.cookiejar for each in handlers if type(each) is urllib.request.HTTPCookieProcessor]
+    for jar in jars:
+        jar.add_cookie_header(request)
+    cookies = [cookie for jar in jars for cookie in jar_cookies(jar)]
     sent = _sent_headers(request, opener)
     headers, secret_headers = split_headers(sent.items())
     check_unconditional(headers)
@@ -131,7 +142,7 @@ def _identified(
         for name, value in more.items():
             copy.add_header(name, value)
         try:
-            return _read(send(copy), method, url)
+            return _unless_others(_read(send(copy), method, url), url, jars, cookies)
         except urllib.error.HTTPError as error:
             if not more or error.code != NOT_MODIFIED:
                 raise

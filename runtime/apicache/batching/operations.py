@@ -2,20 +2,19 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from apicache.batching.collectors import BatchedLoad, Batching
-from apicache.batching.results import BatchForm
+from apicache.batching.results import BatchForm, partition
 from apicache.bound import BoundOperation
 from apicache.engine import Engine
 from apicache.errors import InputError, did_you_mean
 from apicache.operations import Operation, describe
 from apicache.planning import Plan
 from apicache.policy import Duration, Policy, seconds
-from apicache.tagged import canonical
 
 
 class BoundBatch(BoundOperation):
@@ -25,7 +24,7 @@ class BoundBatch(BoundOperation):
 
     def __init__(self, batching: Batching, engine: Engine, operation: Operation, policy: Policy) -> None:
         self._batching = batching
-        self._partition = None if callable(policy.scope) else _partition(policy)
+        self._partition = None if callable(policy.scope) else partition(policy)
         super().__init__(engine, operation, policy)
         self.near_loads = None  # its loads always wait
         if not operation.is_async:  # its plan says how sync code loads it
@@ -34,20 +33,12 @@ class BoundBatch(BoundOperation):
     def _plan(self, given: Mapping[str, Any], full: Mapping[str, Any]) -> Plan:
         plan = super()._plan(given, full)
         rest = {**self.operation.defaults, **given}
-        partition = _partition(self.policy) if self._partition is None else self._partition
-        load = BatchedLoad(self._batching, partition, rest.pop(self._batching.form.over), rest)
+        part = partition(self.policy) if self._partition is None else self._partition
+        load = BatchedLoad(self._batching, part, rest.pop(self._batching.form.over), rest)
         plan.load = load
         if not plan.is_async:
             plan.load_sync = load.in_thread
         return plan
-
-
-def _partition(policy: Policy) -> Hashable:
-    """What keeps the calls of one owner, or of one version, out of the others' batches."""
-    try:
-        return canonical([policy.current_scope(), policy.namespace, policy.version])
-    except Exception:  # noqa: BLE001 - of the scope's own function, or no content: no key, and nothing in common
-        return object()
 
 
 def describe_batched(

@@ -10,6 +10,7 @@ import msgspec
 
 from apicache.errors import ApicacheError, UnencodableError
 from apicache.planning import IMMUTABLE
+from apicache.policy import Policy
 from apicache.tagged import canonical
 
 _NOTHING: Final = object()
@@ -118,12 +119,20 @@ def are_alike(one: Any, other: Any) -> bool:
         return False
 
 
-def separated(partition: Hashable, rest: Mapping[str, Any]) -> tuple[Hashable, Mapping[str, Any]]:
+def partition(policy: Policy) -> Hashable:
+    """What keeps the calls of one owner, or of one version, out of the others' batches."""
+    try:
+        return canonical([policy.current_scope(), policy.namespace, policy.version])
+    except Exception:  # noqa: BLE001 - of the scope's own function, or no content: no key, and nothing in common
+        return object()
+
+
+def separated(part: Hashable, rest: Mapping[str, Any]) -> tuple[Hashable, Mapping[str, Any]]:
     """What calls of one batch agree in, and the parameters as they are now: their owner may change them meanwhile."""
     try:
-        key = (partition, canonical(rest))
+        key = (part, canonical(rest))
     except (UnencodableError, OverflowError, UnicodeEncodeError):  # a client, a connection: the same one
-        return (partition, *((name, id(value)) for name, value in sorted(rest.items()))), rest
+        return (part, *((name, id(value)) for name, value in sorted(rest.items()))), rest
     if IMMUTABLE.issuperset(map(type, rest.values())):
         return key, rest
     try:

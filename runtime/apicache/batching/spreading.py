@@ -10,7 +10,7 @@ from apicache.planning import Plan
 
 
 def spread(calls: Iterable[Plan | Missed]) -> tuple[Plan | Missed, ...]:
-    """The calls, those of sync operations to be made in threads; not batched ones: it is their batches that are sent."""
+    """The calls, those of sync operations to be made in threads; not batched ones, whose batches are few."""
     return tuple(_in_thread(call) if isinstance(call, Plan) else _planned_so(call) for call in calls)
 
 

@@ -25,8 +25,8 @@ def answer_many_sync(
 ) -> list[Answer | BaseException]:
     """As the engine's `answer_many`. Loads run in this thread, or with a `concurrency` of more than 1 in threads."""
     plans = [call.plan() if isinstance(call, Missed) else call for call in calls]
-    by_any = {position: plan for position, plan in enumerate(plans) if plan.instead is not None}
-    others = {position: plan for position, plan in enumerate(plans) if plan.instead is None}
+    by_any = {position: plan for position, plan in enumerate(plans) if _is_asked_alone(plan)}
+    others = {position: plan for position, plan in enumerate(plans) if position not in by_any}
     with contextlib.ExitStack() as stack:
         threads = None
         if concurrency > 1:
@@ -42,7 +42,14 @@ def answer_many_sync(
     return [answers[position] for position in range(len(plans))]
 
 
+def _is_asked_alone(plan: Plan) -> bool:
+    """Whether it is answered by one of several providers, in sync code; a batch of theirs goes the async way."""
+    return plan.instead is not None and not isinstance(plan.load, BatchedLoad)
+
+
 def _load_for_sync_code(plan: Plan, threads: _Threads | None) -> None:
+    if plan.instead is not None:
+        return
     if plan.is_async:
         plan.load = functools.partial(_refuse, plan.label)
     elif not isinstance(plan.load, BatchedLoad):

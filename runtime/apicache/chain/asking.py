@@ -14,7 +14,7 @@ from apicache import providers
 from apicache.answers import Completion, Embedding
 from apicache.chain.errors import status_error
 from apicache.chain.failures import NotAskedError
-from apicache.chain.prices import PriceTable, provider_of
+from apicache.chain.prices import PriceTable, priced, provider_of
 from apicache.chain.routing import Candidate, estimated, order
 from apicache.chain.senders import Sender
 from apicache.chain.settings import ProviderSettings
@@ -53,6 +53,7 @@ class Pause(msgspec.Struct, frozen=True):
 
 
 Steps = Generator[Send | Begin | Pause, Any, Any]
+_ToSteps = Callable[[str, ProviderCall], Steps]
 
 
 class UncarriedError(InputError):
@@ -97,8 +98,7 @@ class Providers:
 
     def batch_size(self, name: str) -> int:
         """How many texts one request for embeddings may carry."""
-        provider = self.named(name)
-        return 1 if is_local(provider) else cast("Provider", provider).batch_size
+        return self.named(name).batch_size
 
     def close(self) -> None:
         """Close the connections."""
@@ -152,15 +152,15 @@ class Providers:
 
         `made` is how many attempts were made for this call before.
         """
-        return await self._asked(name, functools.partial(self._attempt, name, call), others, made)
+        return await self._asked(self._attempt, name, call, others, made)
 
     async def ask_stream(self, name: str, call: ProviderCall, others: Sequence[str] = (), made: int = 0) -> Any:
         """As `ask`, for the Pieces of a streamed answer: the first one has come."""
-        return await self._asked(name, functools.partial(self._stream_attempt, name, call), others, made)
+        return await self._asked(self._stream_attempt, name, call, others, made)
 
-    async def _asked(self, name: str, attempt_steps: Callable[[], Steps], others: Sequence[str], made: int) -> Any:
+    async def _asked(self, steps: _ToSteps, name: str, call: ProviderCall, others: Sequence[str], made: int) -> Any:
         try:
-            return await self._run(attempt_steps())
+            return await self._run(steps(name, call))
         except ProviderError as error:
             attempts, failed = self._attempts(error, others, made), [error]
             if attempts is None:
@@ -169,21 +169,21 @@ class Providers:
             with attempt:
                 if failed:  # the first, made above: most calls need no more of it than that
                     raise failed.pop()
-                self.standing(name).retried()
-                return await self._run(attempt_steps())
+                self.standing(name).retried(call.operation, attempt.num)
+                return await self._run(steps(name, call))
         return None
 
     def ask_sync(self, name: str, call: ProviderCall, others: Sequence[str] = (), made: int = 0) -> Any:
         """As `ask`, for sync code."""
-        return self._asked_sync(name, functools.partial(self._attempt, name, call), others, made)
+        return self._asked_sync(self._attempt, name, call, others, made)
 
     def ask_stream_sync(self, name: str, call: ProviderCall, others: Sequence[str] = (), made: int = 0) -> Any:
         """As `ask_stream`, for sync code."""
-        return self._asked_sync(name, functools.partial(self._stream_attempt, name, call), others, made)
+        return self._asked_sync(self._stream_attempt, name, call, others, made)
 
-    def _asked_sync(self, name: str, attempt_steps: Callable[[], Steps], others: Sequence[str], made: int) -> Any:
+    def _asked_sync(self, steps: _ToSteps, name: str, call: ProviderCall, others: Sequence[str], made: int) -> Any:
         try:
-            return self._run_sync(attempt_steps())
+            return self._run_sync(steps(name, call))
         except ProviderError as error:
             attempts, failed = self._attempts(error, others, made), [error]
             if attempts is None:
@@ -192,8 +192,8 @@ class Providers:
             with attempt:
                 if failed:  # as above
                     raise failed.pop()
-                self.standing(name).retried()
-                return self._run_sync(attempt_steps())
+                self.standing(name).retried(call.operation, attempt.num)
+                return self._run_sync(steps(name, call))
         return None
 
     async def _run(self, steps: Steps) -> Any:
@@ -289,7 +289,7 @@ class Providers:
                 value = msgspec.structs.replace(value, cost=cost)
             cost = value.cost
         elif isinstance(value, list):
-            value = [_priced(each, cost, reply.tokens.input) for each in value]
+            value = [priced(each, cost, reply.tokens.input) for each in value]
         standing.answered(self._clock.monotonic() - at, reply.tokens, cost)
         return value
 
@@ -370,13 +370,6 @@ def _carrying(provider: Provider | LocalProvider, standing: Standing) -> Iterato
             raise UncarriedError(str(error)) from None
         standing.not_asked()
         raise NotAskedError(f"{provider.name} was not asked: {missing}", "auth") from None
-
-
-def _priced(item: Any, cost: float | None, tokens: int) -> Any:
-    """An item of a batch of so many tokens, for `cost` together, with its own share of that."""
-    if not isinstance(item, Embedding) or item.cost is not None or cost is None:
-        return item
-    return msgspec.structs.replace(item, cost=cost * item.input_tokens / tokens if tokens else 0.0)
 
 
 def needs(provider: Provider | LocalProvider) -> str | None:

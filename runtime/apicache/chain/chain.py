@@ -125,7 +125,7 @@ class _Call:
             raise AllProvidersFailedError(plan.label, list(self._failures.values())) from None
         following = self.plan(position + 1)
         following.policy, following.is_kept_at_once = plan.policy, plan.is_kept_at_once
-        following.reloads = plan.reloads
+        following.is_warming, following.reloads = plan.is_warming, plan.reloads
         return following
 
     def _append_second_round(self) -> None:

@@ -4,15 +4,14 @@ By the machinery of `@batched`. Each text is a call of its own, with its own key
 """
 
 import functools
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from apicache.batching.collectors import BatchedLoad, Batching
-from apicache.batching.results import BatchForm
+from apicache.batching.results import BatchForm, partition
 from apicache.chain.asking import Providers, UncarriedError
 from apicache.policy import Policy
 from apicache.provider import ProviderCall, ProviderError
-from apicache.tagged import canonical
 
 _CONCURRENCY: Final = 16
 """Requests at a time of one provider, in an event loop: as many as `cached_api_calls` has calls."""
@@ -33,15 +32,7 @@ def load_of(providers: Providers, policy: Policy, asking: tuple[str, ProviderCal
         batching = providers.batches.setdefault(name, made_now)
     options = {option: value for option, value in call.parameters.items() if option != "text"}
     rest = {"model": call.model, "options": options, "others": list(others), "made": made}
-    return BatchedLoad(batching, _partition(policy), call.parameters["text"], rest)
-
-
-def _partition(policy: Policy) -> Hashable:
-    """What keeps the calls of one owner, or of one version, out of the others' batches."""
-    try:
-        return canonical([policy.current_scope(), policy.namespace, policy.version])
-    except Exception:  # noqa: BLE001 - of the scope's own function, or no content: no key, and nothing in common
-        return object()
+    return BatchedLoad(batching, partition(policy), call.parameters["text"], rest)
 
 
 async def _ask_all(

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from apicache.answers import Embedding
 from apicache.errors import InputError
 from apicache.provider import Tokens
 
@@ -96,3 +97,10 @@ def _document() -> Mapping[str, Mapping[str, Price]]:
     document = tomllib.loads(Path(__file__).with_name("prices.toml").read_text(encoding="utf-8"))
     sellers = {name: prices for name, prices in document.items() if isinstance(prices, dict)}
     return {name: msgspec.convert(prices, dict[str, Price]) for name, prices in sellers.items()}
+
+
+def priced(item: Any, cost: float | None, tokens: int) -> Any:
+    """An item of a batch of so many tokens, for `cost` together, with its own share of that."""
+    if not isinstance(item, Embedding) or item.cost is not None or cost is None:
+        return item
+    return msgspec.structs.replace(item, cost=cost * item.input_tokens / tokens if tokens else 0.0)

@@ -6,6 +6,7 @@ from typing import Any, Final, TypedDict, get_args
 
 import msgspec
 
+from apicache import providers
 from apicache.chain.prices import Price, price_from
 from apicache.chain.routing import PROVIDER_CHAIN, Routing
 from apicache.errors import InputError, did_you_mean
@@ -84,7 +85,18 @@ def option_of(name: str, given: Any) -> Any:
 
 def settings_of(options: Mapping[str, Any]) -> ProviderSettings:
     """The settings that code gives; raises InputError."""
-    return ProviderSettings(**{name: option_of(name, given) for name, given in options.items()})
+    settings = ProviderSettings(**{name: option_of(name, given) for name, given in options.items()})
+    for table in BY_PROVIDER:
+        for name in getattr(settings, table):
+            check_provider(f"{table} of providers", name, settings.tables)
+    return settings
+
+
+def check_provider(where: str, name: str, tables: Mapping[str, Any]) -> None:
+    """Raises InputError for a name that no provider's file has, and none of these tables."""
+    known = providers.known() - {providers.DECLARED} | tables.keys()
+    if name not in known:
+        raise InputError(f"{where}: unknown provider {name!r}; {did_you_mean(name, known)}")
 
 
 def rate_limit(name: str, given: Any) -> str:

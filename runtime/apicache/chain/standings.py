@@ -1,5 +1,6 @@
 """How providers stand: what each answered, failed and cost so far, and whether it may be asked now."""
 
+import logging
 import threading
 from collections import Counter
 from typing import Any, Final
@@ -9,6 +10,8 @@ from apicache.breaker import Breaker
 from apicache.chain.failures import NotAskedError
 from apicache.clock import Clock
 from apicache.provider import WORTH_A_RETRY, ProviderError, Tokens
+
+_log = logging.getLogger("apicache")
 
 FAILURES_MAX: Final = 6
 """Failed attempts in a row that open the breaker: of a provider that fails one in ten, one row in a million."""
@@ -23,6 +26,9 @@ class Standing:
 
     def __init__(self, name: str, clock: Clock) -> None:
         self.name = name
+        self._clock = clock
+        self._last: tuple[str, int | None, float] = ("", None, 0.0)
+        """What the last failed attempt ended with: the text, the status, and until when the upstream asks to wait."""
         self.breaker = Breaker(clock, _OPEN_SECONDS, _OPEN_SECONDS_MAX)
         self.latency: float | None = None
         """A decayed mean of the seconds that its answers took."""
@@ -41,13 +47,22 @@ class Standing:
     def begin(self) -> None:
         """An attempt begins; raises NotAskedError while its breaker is open."""
         if not self.breaker.allows():
-            error = NotAskedError(
-                f"{self.name} has failed {FAILURES_MAX} times in a row: it is left alone", "unavailable"
-            )
             self.not_asked()
-            raise error
+            raise self._left_alone()
         with self._lock:
             self._calls += 1
+
+    def _left_alone(self) -> NotAskedError:
+        """The error in the place of an attempt, with what the upstream answered last."""
+        with self._lock:
+            told, status, until = self._last
+        wait = until - self._clock.monotonic()
+        return NotAskedError(
+            f"{self.name} has failed {FAILURES_MAX} times in a row: it is left alone; at last, {told}",
+            "unavailable",
+            status=status,
+            retry_after=wait if wait > 0 else None,
+        )
 
     def withdrawn(self) -> None:
         """The attempt that began is not made after all."""
@@ -67,7 +82,9 @@ class Standing:
 
     def failed(self, error: ProviderError) -> None:
         """The attempt ended with an error; those that say nothing against the provider leave its breaker alone."""
+        until = self._clock.monotonic() + (error.retry_after or 0.0)
         with self._lock:
+            self._last = (str(error), error.status, until)
             self._errors[error.kind] += 1
             self._in_a_row = self._in_a_row + 1 if error.kind in WORTH_A_RETRY else 0
             opens = self._in_a_row >= FAILURES_MAX
@@ -87,10 +104,12 @@ class Standing:
         with self._lock:
             self._errors["not_asked"] += 1
 
-    def retried(self) -> None:
-        """Count an attempt after the first."""
+    def retried(self, operation: str, attempt: int) -> None:
+        """Count an attempt after the first, and tell of it."""
         with self._lock:
             self._retries += 1
+            told = self._last[0]
+        _log.info("%s is asked again for %s, attempt %d: %s", self.name, operation, attempt, told)
 
     def as_dict(self) -> dict[str, Any]:
         """The counts under their public names."""

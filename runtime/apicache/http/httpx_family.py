@@ -7,13 +7,13 @@ import datetime as dt
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, Final
 
 import msgspec
 
-from apicache.adapter import Identified, Snapshot, check_repeatable
+from apicache.adapter import Identified, Loaded, Snapshot, check_repeatable
 from apicache.credentials import jar_cookies, split_headers, storable_headers, storable_url, url_carries_credential
 from apicache.errors import UnidentifiableError, UnstorableError
 from apicache.http.semantics import (
@@ -164,14 +164,16 @@ class HttpxFamily:
         auth = client.auth if auth is unset else auth
         redirects = client.follow_redirects if redirects is unset else redirects
         settings = {**client_settings(self._library, client), "follow_redirects": redirects}
-        credentials = [auth_credentials(self._library, auth), jar_cookies(client.cookies.jar)]
+        cookies = jar_cookies(client.cookies.jar)
+        credentials = [auth_credentials(self._library, auth), cookies]
         request = client.build_request(method, given.pop("url"), **given)
         # Sent as it was identified: until the load runs, other tasks may change the payload or the client's headers.
         options = {"auth": auth, "follow_redirects": redirects}
-        send = functools.partial(client.send, request, **options)
+        sent = _sent_later if isinstance(client, self._library.AsyncClient) else _sent
+        send = functools.partial(sent, client, cookies, request, **options)
 
         def revalidate(validators: Validators) -> Callable[[], Any]:
-            return functools.partial(client.send, self._conditional(request, validators), **options)
+            return functools.partial(sent, client, cookies, self._conditional(request, validators), **options)
 
         return self._identified(request, settings, credentials, None if "cookies" in given else send, revalidate)
 
@@ -262,6 +264,26 @@ class HttpxFamily:
         if not self.not_modified(response) or response.history:
             raise UnstorableError("a response that is no 304 to the call itself")
         return renewed_snapshot(data, _header_pairs(response), _set_cookies([response]))
+
+
+def _sent(client: Any, cookies: Sequence[Any], request: Any, **options: Any) -> Any:
+    """A sync client's response."""
+    return _unless_others(client, cookies, client.send(request, **options))
+
+
+async def _sent_later(client: Any, cookies: Sequence[Any], request: Any, **options: Any) -> Any:
+    return _unless_others(client, cookies, await client.send(request, **options))
+
+
+def _unless_others(client: Any, cookies: Sequence[Any], response: Any) -> Any:
+    """The response, not to be stored where it came by a redirect and the cookies are no longer those of the identity.
+
+    A redirect is sent the cookies of its moment. A stream that was redirected is not stored at all.
+    """
+    if not response.history or not hasattr(response, "_content") or jar_cookies(client.cookies.jar) == cookies:
+        return response
+    snapshot = Snapshot(data=None, refusal="a redirect's, sent with cookies that came meanwhile", lifetime=None)
+    return Loaded(result=response, library=type(response).__module__.partition(".")[0], snapshot=snapshot)
 
 
 @functools.cache

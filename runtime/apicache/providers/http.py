@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from apicache.chain.completions import completed, finish_of
+from apicache.chain.declared_streams import DeclaredReader
 from apicache.chain.embedding_batches import Vector, by_index, embedded, in_order
 from apicache.chain.errors import broken, reported_error
 from apicache.chain.parameters import (
@@ -60,6 +61,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     cached_tokens: str = ""
     output_tokens: str = ""
     """Paths, too."""
+    stream: str = ""
+    """The path to the text in one event of a streamed answer; without one it cannot stream. The other paths lead into
+    events as well; a stream is complete with the event `[DONE]`, or once there is a `finish_reason`."""
+    stream_body: dict[str, Any] = msgspec.field(default_factory=lambda: {"stream": True})
+    """What the body has besides when a streamed answer is asked for."""
 
     def __repr__(self) -> str:
         return f"<{self.method} {storable_url(self.url)}>"
@@ -94,6 +100,9 @@ class Endpoint:
 
     def request(self, call: ProviderCall) -> Request:
         """The request; raises InputError."""
+        return self._request(call, {})
+
+    def _request(self, call: ProviderCall, added: Mapping[str, Any]) -> Request:
         check_operation(self.name, call.operation, self.operations)
         json_body(call.parameters, call)  # before any of them is written into a text
         environment = {variable: header_value(variable, self.name) or "" for variable in self._variables}
@@ -109,7 +118,7 @@ class Endpoint:
             method=self._options.method,
             url=checked_url(url, f"the url of provider {self.name!r}"),
             headers=self._headers(environment),
-            body=self._body(call, values, extra),
+            body=self._body(call, values, {**extra, **added}),
         )
 
     def _headers(self, environment: Mapping[str, str]) -> Mapping[str, str]:
@@ -188,22 +197,36 @@ class Endpoint:
             return embedded(self.name, model, given, _vectors(found, given), tokens)
         return Reply(value=found, model=model, tokens=tokens)
 
+    def _token_paths(self) -> Mapping[str, str]:
+        options = self._options
+        return {"input": options.input_tokens, "cached": options.cached_tokens, "output": options.output_tokens}
+
     def _tokens(self, document: Any) -> Tokens:
-        paths = {
-            "input": self._options.input_tokens,
-            "cached": self._options.cached_tokens,
-            "output": self._options.output_tokens,
-        }
-        counts = {name: at_path(document, path) for name, path in paths.items() if path}
+        counts = {name: at_path(document, path) for name, path in self._token_paths().items() if path}
         return Tokens(**{name: count_at(counts, name) for name in counts})
 
     def stream_request(self, call: ProviderCall) -> Request:
-        """Raises InputError: how a declared endpoint streams is not declared."""
-        raise InputError(f"provider {self.name!r} cannot stream operation {call.operation!r}; ask for it whole")
+        """The request for a streamed answer; raises InputError, also where no `stream` is declared."""
+        self._check_streams(call)
+        return self._request(call, self._options.stream_body)
 
     def stream_reader(self, call: ProviderCall) -> StreamReader:
-        """Raises InputError, as `stream_request` does."""
-        raise InputError(f"provider {self.name!r} cannot stream operation {call.operation!r}; ask for it whole")
+        """What reads the events; raises InputError where no `stream` is declared."""
+        self._check_streams(call)
+        options = self._options
+        return DeclaredReader(
+            self.name,
+            call.model,
+            text=options.stream,
+            finish=options.finish_reason,
+            answered_model=options.answered_model,
+            tokens=self._token_paths(),
+        )
+
+    def _check_streams(self, call: ProviderCall) -> None:
+        if not self._options.stream or call.operation not in _CHAT:
+            hint = "; declare 'stream', the path to an event's text, or ask" if call.operation in _CHAT else "; ask"
+            raise InputError(f"provider {self.name!r} cannot stream operation {call.operation!r}{hint} for it whole")
 
 
 def _chat_slots(call: ProviderCall) -> Mapping[str, set[str]]:

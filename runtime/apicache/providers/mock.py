@@ -39,6 +39,7 @@ class Mock:
 
     name = NAME
     operations = frozenset({"completion", "analysis", "embedding"})
+    batch_size = 100
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -80,10 +81,11 @@ def _completion(call: ProviderCall) -> Completion:
     return Completion(text=text, provider=NAME, model=NAME, finish_reason="stop", cost=_COST)
 
 
-def _embedding(call: ProviderCall) -> Embedding:
+def _embedding(call: ProviderCall) -> Embedding | list[Embedding]:
     given = embedding_of(NAME, call)
-    vector = _vector(given.texts[0], given.dimensions or _DIMENSIONS)  # a provider of no batches is given one text
-    return Embedding(vector=vector, provider=NAME, model=NAME, cost=_COST)
+    size = given.dimensions or _DIMENSIONS
+    found = [Embedding(vector=_vector(text, size), provider=NAME, model=NAME, cost=_COST) for text in given.texts]
+    return found if given.is_batch else found[0]
 
 
 def _vector(text: str, dimensions: int) -> tuple[float, ...]:

@@ -40,7 +40,7 @@ class UnifiedRAGCache(IRAGCache):
         plan, route = self._plan(key, _Given(None))
         if route is not Route.CACHE:
             return None
-        answer, _ = await self._cache._engine.look_up(plan)  # noqa: SLF001 - a part of it
+        answer, _ = await self._cache.engine.look_up(plan)
         return None if answer is None else answer.value
 
     async def set(self, key: str, result: RAGResult) -> None:
@@ -48,14 +48,14 @@ class UnifiedRAGCache(IRAGCache):
         plan, route = self._plan(key, _Given(result))
         if route is not Route.CACHE:
             return
-        answer, _ = await self._cache._engine.look_up(plan)  # noqa: SLF001 - as above
+        answer, _ = await self._cache.engine.look_up(plan)
         if answer is not None:
             await self._cache.invalidate(key=(plan.key or b"").hex())
             plan, _ = self._plan(key, _Given(result))
-        await self._cache._engine.answer(plan)  # noqa: SLF001 - as above
+        await self._cache.engine.answer(plan)
 
     def _plan(self, key: str, given: "_Given") -> tuple[Plan, Route]:
-        engine = self._cache._engine  # noqa: SLF001 - as above
+        engine = self._cache.engine
         policy = engine.policy(self._operation, self._options, {"key": key})
         plan = plan_callable(given.result, (), {}, self._operation, policy)
         plan.types = RecordTypes.of(given.result, engine.setup.allow_modules)

@@ -27,7 +27,8 @@ class RAGResult(msgspec.Struct, frozen=True, kw_only=True):
     documents: list[Any] = []
     answer: Any = None
     error: str | None = None
-    """What failed: the kind (`timeout`, or an exception's class), never the exception's text."""
+    """What failed: the kind (`timeout`, or an exception's class), never the exception's text, which may hold anything.
+    The logger `apicache` tells that, without credentials, as a warning."""
     from_cache: bool = False
     seconds: float = 0.0
     """Wall time that this answer took."""

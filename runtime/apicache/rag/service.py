@@ -6,6 +6,7 @@ Everything is injected: who executes a query, what caches its result, what count
 import asyncio
 import contextlib
 import copy
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
@@ -21,6 +22,9 @@ from apicache.rag.parts import (
     RAGResult,
     rag_key,
 )
+from apicache.scrubbing import told
+
+_log = logging.getLogger("apicache")
 
 TIMED_OUT: Final = "timeout"
 """The error of a query that took longer than its request's `timeout`."""
@@ -87,9 +91,12 @@ class BatchedRAGService:
             async with scope:
                 result = await self._executor.execute_query(request.profile_id, query)
                 if not isinstance(result, RAGResult):
-                    raise TypeError  # noqa: TRY301 - as what the executor itself raises
+                    raise _no_result(result)  # noqa: TRY301 - as what the executor itself raises
         except Exception as error:  # noqa: BLE001 - whatever one query raises, the others have theirs
-            return _failure(TIMED_OUT if scope.expired() else type(error).__name__)
+            if scope.expired():
+                return _failure(TIMED_OUT)
+            _log.warning("a RAG query (%s) failed: %s", query.operation, told(error))
+            return _failure(type(error).__name__)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -124,6 +131,10 @@ class BatchedRAGService:
         if self._metrics is not None:
             with contextlib.suppress(Exception):  # metrics must not fail what they count
                 tell(self._metrics)
+
+
+def _no_result(given: object) -> TypeError:
+    return TypeError(f"execute_query returned a {type(given).__name__}; return a RAGResult")
 
 
 def _failure(kind: str) -> tuple[RAGResult, str]:

@@ -177,5 +177,3 @@ def snapshot(response: Any) -> Snapshot | None:
 
 
 replay = _models.replay
-not_modified = _models.not_modified
-renewed = _models.renewed

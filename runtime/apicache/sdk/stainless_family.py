@@ -13,7 +13,7 @@ import msgspec
 
 from apicache.adapter import Identified, Snapshot, check_repeatable
 from apicache.credentials import is_credential, split_headers
-from apicache.errors import UnidentifiableError, UnstorableError
+from apicache.errors import UnidentifiableError
 from apicache.sdk.clients import Request, attribute, check_unpatched, http_side, identified
 from apicache.streams.sdk_streams import ends_with, streamed_call
 
@@ -202,14 +202,6 @@ class StainlessFamily:
             if name in data:
                 setattr(response, f"_{name}", data[name])
         return response
-
-    def not_modified(self, response: Any) -> bool:  # noqa: ARG002 - the adapter's shape
-        """Never: the calls are POSTs, which have no validators."""
-        return False
-
-    def renewed(self, data: Any, response: Any) -> Snapshot:  # noqa: ARG002 - the adapter's shape
-        """Nothing renews a model; raises UnstorableError."""
-        raise UnstorableError(f"a {type(response).__name__}, which renews nothing")
 
 
 _EXTRAS: Final = frozenset({"extra_headers", "extra_query", "extra_body"})

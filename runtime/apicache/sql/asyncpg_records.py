@@ -1,4 +1,4 @@
-"""asyncpg's records as they are stored, and made again."""
+"""asyncpg's records as they are stored, and made again; and what is asked of its connections."""
 
 import uuid
 from collections.abc import Iterator, Sequence
@@ -9,6 +9,7 @@ from asyncpg.protocol import protocol
 
 from apicache.errors import UnstorableError
 from apicache.sql.db_api import columns_of, rows_of, stored
+from apicache.sql.postgresql_sessions import NOT_TOLD, ROLE_CHANGED, change_in
 
 OWN_UUID: Final[Any] = pgproto.UUID
 """The driver's subclass of `uuid.UUID`."""
@@ -52,6 +53,15 @@ def own_value(value: Any) -> Any:
     if kind is uuid.UUID:
         return OWN_UUID(value.bytes)
     return kind(own_value(item) for item in value) if kind is list or kind is tuple else value
+
+
+async def change_on(connection: Any) -> str | None:
+    """How a connection of a pool is another one than it was opened as; None where it is not."""
+    try:
+        row = await connection.fetchrow(ROLE_CHANGED)
+    except Exception:  # noqa: BLE001 - the query itself was answered: what is not told forbids storing it, no more
+        return NOT_TOLD
+    return change_in(row)
 
 
 class _Columns(dict[str, int]):

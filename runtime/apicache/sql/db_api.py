@@ -4,11 +4,10 @@ import datetime as dt
 import decimal
 import os
 import uuid
-import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from apicache.adapter import Snapshot
+from apicache.adapter import Loaded, Snapshot
 from apicache.errors import UnidentifiableError, UnstorableError
 
 _PLAIN: Final = frozenset(
@@ -18,46 +17,40 @@ _PLAIN: Final = frozenset(
 _LOCAL_HOSTS: Final = frozenset({"", "localhost", "::1"})
 
 
-_loaded: weakref.WeakKeyDictionary[Any, dict[str, Any]] = weakref.WeakKeyDictionary()
-"""What was fetched, by the result that stands for it: a cursor is read once, so it is not read to be stored."""
-
-
-def hand_over(result: Any, data: dict[str, Any]) -> Any:
-    """The result, whose `snapshot_of` is `data`."""
-    _loaded[result] = data
-    return result
-
-
-def snapshot_of(result: Any) -> Snapshot:
-    """The snapshot of a result that was handed over; raises UnstorableError for one that the library made itself."""
-    data = _loaded.pop(result, None)
-    if data is None:
-        raise UnstorableError(f"a {type(result).__name__} whose rows are still in the database")
-    return plain_snapshot(data)
-
-
-_loaded_all: weakref.WeakKeyDictionary[Any, tuple[dict[str, Any], list[weakref.ref[Any]]]] = weakref.WeakKeyDictionary()
-"""The same for lists, which have no weak references: by their first item, with all of their items."""
-
-
-def hand_over_all(results: list[Any], data: dict[str, Any]) -> list[Any]:
-    """The list, whose `snapshot_of_all` is `data` for as long as its items are the same."""
-    if results:
-        _loaded_all[results[0]] = (data, [weakref.ref(result) for result in results])
-    return results
-
-
-def snapshot_of_all(results: list[Any]) -> Snapshot:
-    """The snapshot of a list that was handed over; raises UnstorableError for one that was put together otherwise."""
-    data, items = _loaded_all.pop(results[0], (None, []))
-    if data is None or [item() for item in items] != results:
-        raise UnstorableError(f"a list of {type(results[0]).__name__} whose rows are still in the database")
-    return plain_snapshot(data)
-
-
 def plain_snapshot(data: dict[str, Any]) -> Snapshot:
     """The snapshot of rows: nothing in them says how long they hold."""
     return Snapshot(data=data, refusal=None, lifetime=None)
+
+
+def refused(result: Any, library: str, reason: str) -> Loaded:
+    """A result that is not stored, for the reason."""
+    return Loaded(result=result, library=library, snapshot=Snapshot(data=None, refusal=reason, lifetime=None))
+
+
+def loaded(result: Any, library: str, data: dict[str, Any]) -> Loaded:
+    """A result whose stored form is at hand: it is read once, so it is not read to be stored."""
+    return Loaded(result=result, library=library, snapshot=plain_snapshot(data))
+
+
+def check_unread(result: Any) -> None:
+    """Refuse a result that was not loaded through the cache itself; raises UnstorableError."""
+    raise UnstorableError(f"a {type(result).__name__} whose rows are still in the database")
+
+
+def copied(given: Any) -> Any:
+    """Parameters that their caller may change before the call is made."""
+    if isinstance(given, Mapping):
+        return {key: copied(value) for key, value in given.items()}
+    return type(given)(map(copied, given)) if type(given) in {list, tuple} else given
+
+
+def private(owner: Any, name: str) -> Any:
+    """An attribute that has no public reader; raises UnidentifiableError where this version has no such one."""
+    try:
+        return getattr(owner, name)
+    except AttributeError:
+        library = type(owner).__module__.partition(".")[0]
+        raise UnidentifiableError(f"this version of {library} has no {type(owner).__name__}.{name}") from None
 
 
 def stored(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ and JOIN name, where the text tells all.
 
 import functools
 import inspect
+import re
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Unpack
@@ -22,7 +23,7 @@ from apicache.cache import UnifiedAPICache
 from apicache.errors import InputError, UnidentifiableError
 from apicache.planning import in_callers_thread
 from apicache.policy import PolicyOptions
-from apicache.sql import sqlalchemy_engines
+from apicache.sql import cursors, sqlalchemy_engines
 from apicache.sql.statements import NotAReadError, Read, read_of
 from apicache.sql.tokens import Dialect
 from apicache.surface import CallSurface
@@ -32,7 +33,8 @@ _Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
 _KNOWN: Final = (
     "an asyncpg pool or connection, a databases.Database, a SQLAlchemy Engine, Connection or Session (sync or async), "
-    "a sqlite3 connection, or a function of the query and its parameters that returns rows"
+    "a sqlite3, psycopg, psycopg2 or pymysql connection, or a function of the query and its parameters that returns "
+    "rows"
 )
 _DIALECTS: Final[Mapping[str, Dialect]] = {
     "sqlite": "sqlite",
@@ -186,8 +188,22 @@ def _asyncpg_source(database: Any) -> _Source:
         name=f"asyncpg {type(database).__name__}",
         dialects=("postgresql",),
         is_async=True,
-        call=lambda database, query, parameters: (database.fetch, (query, *parameters)),
+        call=_asyncpg_call,
         rows=lambda records: [dict(record.items()) for record in records],
+    )
+
+
+def _asyncpg_call(database: Any, query: str, parameters: tuple[Any, ...]) -> _Call:
+    is_list = len(parameters) == 1 and isinstance(parameters[0], list | tuple)  # it may be an array: `= ANY($1)`
+    if is_list and re.search(r"\$2\b", query):
+        raise _not_one_by_one(parameters[0])
+    return database.fetch, (query, *parameters)
+
+
+def _not_one_by_one(given: Sequence[Any]) -> InputError:
+    return InputError(
+        f"cached_db_query was given its parameters as one {type(given).__name__}; give them one by one: "
+        "cached_db_query(query, first, second)"
     )
 
 
@@ -234,6 +250,8 @@ def _sqlite_source(database: Any) -> _Source:
         given: Any = parameters
         if len(parameters) == 1 and isinstance(parameters[0], Mapping):
             given = dict(parameters[0])
+        elif len(parameters) == 1 and isinstance(parameters[0], list | tuple):
+            raise _not_one_by_one(parameters[0])
         return database.execute, (query, given)
 
     return _Source(
@@ -248,6 +266,36 @@ def _sqlite_source(database: Any) -> _Source:
 def _sqlite_rows(cursor: Any) -> Rows:
     names = [column[0] for column in cursor.description]
     return [dict(row) if isinstance(row, dict) else dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _psycopg_source(database: Any) -> _Source:
+    name = type(database).__name__
+    if not hasattr(database, "execute") or hasattr(database, "fetchall"):
+        raise InputError(f"database= is a psycopg {name}; give the connection")
+    is_async = inspect.iscoroutinefunction(database.execute)
+    return _Source(
+        name=f"psycopg {name}",
+        dialects=("postgresql",),
+        is_async=is_async,
+        call=lambda database, query, parameters: (database.execute, (query, cursors.parameters_in(parameters))),
+        rows=cursors.rows_at_once if is_async else _sqlite_rows,
+    )
+
+
+def _cursor_source(dialect: Dialect, database: Any) -> _Source:
+    library = next(kind.__module__.partition(".")[0] for kind in type(database).__mro__)
+    if not hasattr(database, "cursor"):
+        raise InputError(f"database= is a {library} {type(database).__name__}; give the connection")
+    return _Source(
+        name=f"{library} connection",
+        dialects=(dialect,),
+        is_async=False,
+        call=lambda database, query, parameters: (
+            cursors.call_on(database),
+            (query, cursors.parameters_in(parameters)),
+        ),
+        rows=lambda answer: [dict(zip(answer[0], row, strict=True)) for row in answer[1]],
+    )
 
 
 def _function_source(function: Callable[..., Any]) -> _Source:
@@ -331,6 +379,9 @@ def _dialect(name: str) -> Dialect:
 _SOURCES: Final[Mapping[str, Callable[[Any], _Source]]] = {
     "asyncpg": _asyncpg_source,
     "databases": _databases_source,
+    "psycopg": _psycopg_source,
+    "psycopg2": functools.partial(_cursor_source, "postgresql"),
+    "pymysql": functools.partial(_cursor_source, "mysql"),
     "sqlalchemy": _sqlalchemy_source,
     "sqlite3": _sqlite_source,
 }

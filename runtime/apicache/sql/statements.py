@@ -24,6 +24,12 @@ _TIME_TEXT: Final = re.compile(r"[\d:.+\-\sapm]*\b(?:now|today|tomorrow|yesterda
 _MOMENT: Final = re.compile(r"(?<![a-z])(?:now|today|tomorrow|yesterday)(?![a-z])", re.IGNORECASE)
 _ZONE_TEXT: Final = re.compile(r"\s*(?:localtime|utc|subsec|subsecond)\s*", re.IGNORECASE)
 """What makes SQLite's time functions read the clock, or the machine's time zone."""
+_OF_SESSION: Final = re.compile(
+    r"pg_(?:settings|stat\w*|locks|cursors|prepared_\w+|backend\w*|shmem\w*|file_settings|temp\w*|user_mappings|roles"
+    r"|replication_\w+|listening\w*|get_\w*|show_\w*|timezone_\w+)"
+    r"|performance_schema|processlist|(?:session|global|user)_(?:status|variables)|enabled_roles|applicable_roles"
+)
+"""Tables that tell of the session, of its role or of the server as it is now."""
 _RESERVED: Final = words(
     """
     ALL AND AS BETWEEN CASE CAST DISTINCT ELSE EXCEPT EXISTS FROM GROUP HAVING IN INTERSECT LIMIT NOT ON OR SELECT THEN
@@ -88,6 +94,8 @@ def read_of(sql: str, dialect: Dialect) -> Read:
     _check_statement(tokens)
     if dialect == "sqlite" and any((token.name or token.content).lower().startswith("pragma_") for token in tokens):
         raise UnidentifiableError("it reads a setting of its connection (pragma_...)")
+    if dialect != "sqlite":
+        _check_tables(tokens)
     calls = _check_calls(tokens, dialect)
     if dialect == "postgresql":
         check_casts(tokens)
@@ -151,6 +159,12 @@ def _check_word(word: str, tokens: Sequence[Token], position: int) -> None:
         raise NotAReadError(f"it changes the database, or may ({word})")
     if word in VOLATILE_WORDS:
         raise UnidentifiableError(f"it answers otherwise each time, or by who asks ({word})")
+
+
+def _check_tables(tokens: Sequence[Token]) -> None:
+    for token in tokens:
+        if _OF_SESSION.fullmatch(token.name.lower()):
+            raise UnidentifiableError(f"it reads {token.text}, which tells of the session or of the server")
 
 
 def _check_calls(tokens: Sequence[Token], dialect: Dialect) -> set[str]:

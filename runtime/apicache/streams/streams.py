@@ -13,7 +13,7 @@ from apicache.core import Judged, Route, Start, awaited
 from apicache.entry import Verdict
 from apicache.errors import InputError
 from apicache.planning import Plan
-from apicache.storing import outcome_of_snapshot
+from apicache.storing import outcome_of_snapshot, result_in
 from apicache.streams.chunks import Consumer, Recording, Replay, end_broken, failure_of, is_cut, recording_of, stop_pump
 from apicache.streams.live import STOPPED, LiveStream, LiveTable, Place, PumpLostError, StreamEndedEarlyError
 
@@ -57,14 +57,14 @@ class Streams:
         check_kind(plan, is_async=True)
         if route is not Route.CACHE or streamed is None:
             self._note_aside(plan, route)
-            return await awaited(plan.load())
+            return result_in(await awaited(plan.load()))
         stored, judged = await self._engine.look_up(plan)
         if stored is not None:
             return await self._replayed(plan, streamed, stored.value)
         place, leads = self._join(plan, asyncio.get_running_loop())
         if place is None:
             self._engine.count(plan, "bypassed", "bypassed", _ITSELF)
-            return await awaited(plan.load())
+            return result_in(await awaited(plan.load()))
         consumer = Consumer(place, streamed)
         self._begin(place, plan, streamed) if leads else self._follow(plan)
         try:
@@ -195,14 +195,14 @@ class Streams:
         check_kind(plan, is_async=False)
         if route is not Route.CACHE or streamed is None:
             self._note_aside(plan, route)
-            return plan.load()
+            return result_in(plan.load())
         stored, judged = self._engine.look_up_sync(plan)
         if stored is not None:
             return self._replayed_sync(plan, streamed, stored.value)
         place, leads = self._join(plan, None)
         if place is None:
             self._engine.count(plan, "bypassed", "bypassed", _ITSELF)
-            return plan.load()
+            return result_in(plan.load())
         consumer = Consumer(place, streamed)
         self._begin_sync(place, plan, streamed) if leads else self._follow(plan)
         try:

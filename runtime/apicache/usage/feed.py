@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _WAITING_MAX: Final = 100_000
 _WRITE_SECONDS: Final = 1.0
+_SCOPE: Final = 10
+"""Place of the scope in a note."""
 
 
 class Log(Protocol):
@@ -47,25 +49,30 @@ class UsageFeed:
         """A call was answered by an entry."""
         self.note(
             (now, kind, operation, key, now - entry.created, entry.fresh_until - entry.created, entry.compute_seconds,
-             entry.cost, None, None, None)
+             entry.cost, None, None, None, len(entry.payload))
         )  # fmt: skip
 
     def loaded(self, plan: "Plan", entry: Entry | None, seconds: float, now: float, cost: float | None = None) -> None:
         """A call was loaded, for its caller or in the background, for `cost`; with `entry`, and stored."""
         key, policy = plan.key or b"", plan.policy
-        kind = "refreshed" if plan.is_refresh else "miss"
-        self.note((now, kind, plan.label, key, 0.0, 0.0, seconds, _cost(plan, cost), None, None, None))
+        kind, is_asked = "refreshed" if plan.is_refresh else "miss", not plan.is_warming
+        self.note((now, kind, plan.label, key, 0.0, 0.0, seconds, _cost(plan, cost), None, None, None, None, is_asked))
         if entry is not None:
             recorded = dict(plan.parameters) if policy.record else None
-            ttl = entry.fresh_until - entry.created
-            self.note((now, "stored", plan.label, key, 0.0, ttl, seconds, 0.0, plan.material, recorded, plan.scope))
+            self.note(
+                (now, "stored", plan.label, key, 0.0, entry.fresh_until - entry.created, seconds, entry.cost,
+                 plan.material, recorded, plan.scope, len(entry.payload))
+            )  # fmt: skip
 
     def other(self, kind: str, plan: "Plan", now: float, cost: float | None = None) -> None:
         """Anything else that a call came to: `coalesced`, `error`, `revalidated`."""
-        self.note((now, kind, plan.label, plan.key or b"", 0.0, 0.0, 0.0, _cost(plan, cost), None, None, None))
+        is_asked = not plan.is_warming
+        self.note(
+            (now, kind, plan.label, plan.key or b"", 0.0, 0.0, 0.0, _cost(plan, cost), None, None, None, None, is_asked)
+        )
 
     def note(self, note: tuple[Any, ...]) -> None:
-        """The fields of a `usage.Event`, with the scope itself in its digest's place."""
+        """The fields of a `usage.Event`, with the scope itself in its digest's place; the last ones may be left out."""
         self._notes.append(note)
         if self._thread is None:
             with self._lock:
@@ -88,7 +95,7 @@ class UsageFeed:
                 return
             if self._log is None:
                 self._log = self._build_log()
-            self._log.write([_event(usage, note) for note in notes])
+            self._log.write([usage.Event(*note) if note[_SCOPE] is None else _scoped(usage, note) for note in notes])
 
     def is_idle(self) -> bool:
         """End the thread when nothing is noted; whether it is to end."""
@@ -99,9 +106,8 @@ class UsageFeed:
             return True
 
 
-def _event(usage: Any, note: tuple[Any, ...]) -> Any:
-    *told, scope = note
-    return usage.Event(*told, _digest_of_scope(usage, scope))
+def _scoped(usage: Any, note: tuple[Any, ...]) -> Any:
+    return usage.Event(*note[:_SCOPE], _digest_of_scope(usage, note[_SCOPE]), *note[_SCOPE + 1 :])
 
 
 def _digest_of_scope(usage: Any, scope: object) -> bytes | None:

@@ -66,6 +66,14 @@ class KeyRow(msgspec.Struct):
     """The recorded parameters as JSON."""
     complete: bool = False
     """Whether `recorded` has every parameter unchanged, so that the call can be made again from it."""
+    seconds: float = 0.0
+    """What the load of its last entry took."""
+    cost: float = 0.0
+    """US dollars of that load."""
+    size: int = -1
+    """Bytes of that entry's payload; -1 where they are not known."""
+    id: int = 0
+    """Its number in the trace; 0 for a row that has none yet."""
 
 
 Counters = dict[tuple[int, str], dict[str, float]]
@@ -90,7 +98,8 @@ def fold(events: Sequence[Event], rows: dict[bytes, KeyRow]) -> Counters:
             counts["saved_seconds"] += event.seconds
             counts["saved_cost"] += event.cost
             if kind == "hit" and event.ttl > 0:
-                counts[AGES[min(AGE_BUCKETS - 1, max(0, int(AGE_BUCKETS * event.age / event.ttl)))]] += 1
+                tenth = int(AGE_BUCKETS * event.age / event.ttl)
+                counts[AGES[tenth if 0 <= tenth < AGE_BUCKETS else _nearest_bucket(tenth)]] += 1
                 counts["ttl_seconds"] += event.ttl
                 counts["ttl_count"] += 1
         elif kind == "miss":
@@ -102,6 +111,10 @@ def fold(events: Sequence[Event], rows: dict[bytes, KeyRow]) -> Counters:
                 row = rows[event.key] = KeyRow(event.operation)
             _follow(row, event)
     return counters
+
+
+def _nearest_bucket(tenth: int) -> int:
+    return 0 if tenth < 0 else AGE_BUCKETS - 1
 
 
 def _count_miss(event: Event, row: KeyRow | None, counts: dict[str, float]) -> None:
@@ -127,7 +140,8 @@ def gap_bucket(gap: float, ttl: float) -> str:
 
 def _follow(row: KeyRow, event: Event) -> None:
     at = event.at
-    row.used_at = max(row.used_at, at)
+    if at > row.used_at:  # noqa: PLR1730 - a function call less
+        row.used_at = at
     if at - event.age >= row.loaded_at:
         row.loaded_at = at - event.age
         row.ttl = event.ttl or row.ttl
@@ -135,10 +149,19 @@ def _follow(row: KeyRow, event: Event) -> None:
         row.scope = event.scope
     if event.kind in _SERVED:
         row.hits += 1
+        if not row.seconds:  # of an entry that this log has not seen stored
+            _learn(row, event)
     elif event.kind == "stored":
         row.loads += 1
+        _learn(row, event)
         row.digests = digests_of(event.material) or row.digests
         row.recorded, row.complete = storable_parameters(event.recorded)
+
+
+def _learn(row: KeyRow, event: Event) -> None:
+    row.seconds, row.cost = event.seconds, event.cost
+    if event.size is not None:
+        row.size = event.size
 
 
 def storable_parameters(recorded: Mapping[str, Any] | None) -> tuple[str | None, bool]:

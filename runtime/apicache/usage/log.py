@@ -1,4 +1,4 @@
-"""The usage log: a bounded SQLite file, written off the hot path, that keeps counters and digests.
+"""The usage log: a bounded SQLite file, written off the hot path, that keeps counters, digests, and requests' order.
 
 Nothing of a call's content is kept, unless its operation opted in (`record=True`), and never a credential.
 """
@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -18,13 +18,13 @@ from apicache import forks
 from apicache.clock import Clock, SystemClock
 from apicache.errors import InputError
 from apicache.shared_state import create_private, file_identity
-from apicache.usage.folding import COUNTERS, HOUR, Counters, KeyRow, fold
+from apicache.usage import chunks
+from apicache.usage.folding import HOUR, fold
+from apicache.usage.tables import FORMAT, format_of, make_tables, put, rows_of
 from apicache.usage.usage import Event, Selection
 
 _log = logging.getLogger("apicache")
 
-_FORMAT: Final = 2
-"""`user_version` of the file; a file of another format is left alone."""
 _PRIVATE_FILE: Final = 0o600
 _PRIVATE_FOLDER: Final = 0o700
 _BUSY_SECONDS: Final = 2.0
@@ -32,40 +32,11 @@ _BUSY_SECONDS: Final = 2.0
 _RETRY_SECONDS: Final = 0.01
 """How long a new file is left to the process that is making it too."""
 _IS_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-_VARIABLES_MAX: Final = 500
-"""Placeholders in one statement; old builds of SQLite allow 999."""
 _FORK_SECONDS: Final = 0.5
 """How long a fork waits for a batch that is being written."""
 
-_COUNTER_COLUMNS: Final = ", ".join(f"{name} REAL NOT NULL DEFAULT 0" for name in COUNTERS)
-_SCHEMA: Final = f"""
-CREATE TABLE counters (
-    hour INTEGER NOT NULL, operation TEXT NOT NULL, {_COUNTER_COLUMNS}, PRIMARY KEY (hour, operation)
-) WITHOUT ROWID;
-CREATE TABLE keys (
-    key BLOB PRIMARY KEY, operation TEXT NOT NULL, loaded_at REAL NOT NULL, ttl REAL NOT NULL, hits INTEGER NOT NULL,
-    loads INTEGER NOT NULL, used_at REAL NOT NULL, subject BLOB, digests BLOB NOT NULL, recorded TEXT,
-    complete INTEGER NOT NULL
-);
-CREATE INDEX keys_by_operation ON keys (operation, used_at);
-CREATE INDEX keys_by_use ON keys (used_at);
-CREATE INDEX keys_by_subject ON keys (subject) WHERE subject IS NOT NULL;
-PRAGMA user_version = {_FORMAT};
-"""
-# The digest of a scope is called `subject` in files of this format.
-KEY_COLUMNS: Final = "operation, loaded_at, ttl, hits, loads, used_at, subject, digests, recorded, complete"
-_SET_COUNTERS: Final = ", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTERS)
-# Every piece of these statements is a constant of ours: values travel as parameters.
-_ADD_COUNTERS: Final = (
-    f"INSERT INTO counters (hour, operation, {', '.join(COUNTERS)}) VALUES (?, ?{', ?' * len(COUNTERS)})"  # noqa: S608 - constants
-    f" ON CONFLICT (hour, operation) DO UPDATE SET {_SET_COUNTERS}"
-)
-_PUT_KEY: Final = f"INSERT OR REPLACE INTO keys (key, {KEY_COLUMNS}) VALUES (?{', ?' * 10})"  # noqa: S608 - constants
-
 _left_by_fork: list[object] = []
 """Connections that a forked child must neither use nor close: another thread of the parent was using them."""
-_digests_encoder = msgspec.msgpack.Encoder()
-_digests_decoder = msgspec.msgpack.Decoder(dict[str, bytes])
 
 
 class UsageLog:
@@ -80,6 +51,7 @@ class UsageLog:
         retention_seconds: float = 30 * 86400.0,
         max_rows: int = 1_000_000,
         *,
+        max_requests: int = 1_000_000,
         clock: Clock | None = None,
         busy_seconds: float = _BUSY_SECONDS,
     ) -> None:
@@ -88,6 +60,7 @@ class UsageLog:
         """Events that could not be written."""
         self._retention = retention_seconds
         self._max_rows = max_rows
+        self._max_requests = max_requests
         self._clock = clock or SystemClock()
         self._busy_seconds = busy_seconds
         self._using = threading.Lock()
@@ -95,6 +68,7 @@ class UsageLog:
         self._identity: tuple[int, int] | None = None
         self._is_held_for_fork = False
         self._written_since_cleaning: int | None = None
+        self._traced_since_cleaning: int | None = None
         self._has_warned = False
         forks.on_fork(self._in_child, before=self._before_fork, in_parent=self._after_fork)
 
@@ -180,9 +154,9 @@ class UsageLog:
         database.execute(f"PRAGMA busy_timeout = {int(1000 * self._busy_seconds)}")
         database.execute("PRAGMA secure_delete = ON")  # what is erased is gone from the file too
         database.execute("PRAGMA synchronous = NORMAL")
-        found = _format_of(database)
-        if found != _FORMAT:
-            raise InputError(f"{self.path} has format {found}, this version knows {_FORMAT}; delete it to begin anew")
+        found = format_of(database)
+        if found != FORMAT:
+            raise InputError(f"{self.path} has format {found}, this version knows {FORMAT}; delete it to begin anew")
 
     def _make_tables(self, database: sqlite3.Connection) -> None:
         """Give a new file its tables; raises sqlite3.OperationalError when it stays locked.
@@ -193,8 +167,7 @@ class UsageLog:
         ends = time.monotonic() + self._busy_seconds
         while True:
             try:
-                if _format_of(database) == 0:
-                    _create(database)
+                make_tables(database)
             except sqlite3.OperationalError as error:
                 is_busy = error.sqlite_errorcode & 0xFF in _IS_BUSY  # the rest of an extended code tells the reason
                 if not is_busy or time.monotonic() >= ends:
@@ -205,30 +178,41 @@ class UsageLog:
 
     def _add(self, database: sqlite3.Connection, events: Sequence[Event]) -> None:
         rows = rows_of(database, list({event.key for event in events}))
-        known = set(rows)
+        known = len(rows)
         counters = fold(events, rows)
-        _put(database, counters, rows)
-        added = len(counters) + len(rows) - len(known)
+        put(database, counters, rows)
+        added = len(counters) + len(rows) - known
         unclean = self._written_since_cleaning
         if unclean is None or unclean + added > self._max_rows // 100:
             self._clean(database)
             self._written_since_cleaning = 0
         else:
             self._written_since_cleaning = unclean + added
+        self._trace(database, chunks.requests_in(events, rows))
+
+    def _trace(self, database: sqlite3.Connection, requests: Sequence[chunks.Request]) -> None:
+        chunks.append(database, requests, self._max_requests)
+        unclean = self._traced_since_cleaning
+        if unclean is None or unclean + len(requests) > self._max_requests // 100:
+            chunks.drop(database, self._oldest(), self._max_requests)
+            self._traced_since_cleaning = 0
+        else:
+            self._traced_since_cleaning = unclean + len(requests)
+
+    def _oldest(self) -> float:
+        return self._clock.now() - self._retention
 
     def _clean(self, database: sqlite3.Connection) -> None:
         """Drop what is past its retention, then, past the bound, the least recently used tenth and more."""
-        oldest = self._clock.now() - self._retention
+        oldest = self._oldest()
         database.execute("DELETE FROM counters WHERE hour < ?", (int(oldest // HOUR),))
-        database.execute("DELETE FROM keys WHERE used_at < ?", (oldest,))
+        self._drop_keys(database, "used_at < ?", oldest)
         (keys,) = database.execute("SELECT COUNT(*) FROM keys").fetchone()
         (hours,) = database.execute("SELECT COUNT(*) FROM counters").fetchone()
         excess = keys + hours - self._max_rows
         if excess > 0:
             excess += self._max_rows // 10
-            database.execute(
-                "DELETE FROM keys WHERE key IN (SELECT key FROM keys ORDER BY used_at LIMIT ?)", (min(excess, keys),)
-            )
+            self._drop_keys(database, "id IN (SELECT id FROM keys ORDER BY used_at LIMIT ?)", min(excess, keys))
             database.execute(
                 "DELETE FROM counters WHERE (hour, operation) IN"
                 " (SELECT hour, operation FROM counters ORDER BY hour LIMIT ?)",
@@ -236,22 +220,31 @@ class UsageLog:
             )
         database.execute("PRAGMA incremental_vacuum(1000)").fetchall()  # a page a step
 
+    @staticmethod
+    def _drop_keys(database: sqlite3.Connection, condition: str, value: float) -> None:
+        """Their requests go first: a number may be given again."""
+        statement = f"SELECT id FROM keys WHERE {condition}"  # noqa: S608 - constants
+        ids = [number for (number,) in database.execute(statement, (value,))]
+        chunks.forget(database, ids)
+        database.executemany("DELETE FROM keys WHERE id = ?", [(number,) for number in ids])
+
     def count(self, selection: Selection) -> int:
         """How many rows `erase` would forget."""
         with self.transaction() as database:
             return 0 if database is None else len(_selected(database, selection)) + _hours(database, selection)
 
     def erase(self, selection: Selection) -> int:
-        """Forget rows, and let nothing of them stay in the file; how many there were."""
+        """Forget rows and their requests, and let nothing of them stay in the file; how many rows there were."""
         with self.transaction() as database:
             if database is None:
                 return 0
             keys = _selected(database, selection)
             erased = len(keys) + _hours(database, selection)
             if selection.everything:
-                database.execute("DELETE FROM keys")
-                database.execute("DELETE FROM counters")
+                for table in ("keys", "counters", "trace"):
+                    database.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
             else:
+                chunks.forget(database, [row.id for row in rows_of(database, list(keys)).values()])
                 database.executemany("DELETE FROM keys WHERE key = ?", [(key,) for key in keys])
         with self._using, contextlib.suppress(sqlite3.Error):  # with a reader in the way, a later checkpoint does it
             if self._opened is not None:
@@ -267,24 +260,6 @@ class UsageLog:
         opened, self._opened = self._opened, None
         if opened is not None:
             opened.close()
-
-
-def rows_of(database: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, KeyRow]:
-    """The rows of keys, as far as there are any."""
-    found: dict[bytes, KeyRow] = {}
-    for start in range(0, len(keys), _VARIABLES_MAX):
-        some = keys[start : start + _VARIABLES_MAX]
-        places = ", ".join("?" * len(some))
-        statement = f"SELECT key, {KEY_COLUMNS} FROM keys WHERE key IN ({places})"  # noqa: S608 - constants
-        found.update((row[0], row_from(row[1:])) for row in database.execute(statement, some))
-    return found
-
-
-def row_from(columns: Sequence[Any]) -> KeyRow:
-    """The row in the order of KEY_COLUMNS."""
-    operation, loaded_at, ttl, hits, loads, used_at, scope, digests, recorded, complete = columns
-    known = _digests_decoder.decode(digests)
-    return KeyRow(operation, loaded_at, ttl, hits, loads, used_at, scope, known, recorded, bool(complete))
 
 
 def _selected(database: sqlite3.Connection, selection: Selection) -> set[bytes]:
@@ -307,42 +282,6 @@ def _hours(database: sqlite3.Connection, selection: Selection) -> int:
         return 0
     (count,) = database.execute("SELECT COUNT(*) FROM counters").fetchone()
     return int(count)
-
-
-def _put(database: sqlite3.Connection, counters: Counters, rows: dict[bytes, KeyRow]) -> None:
-    database.executemany(
-        _ADD_COUNTERS,
-        [
-            (hour, operation, *(counts.get(name, 0.0) for name in COUNTERS))
-            for (hour, operation), counts in counters.items()
-        ],
-    )
-    database.executemany(
-        _PUT_KEY,
-        [
-            (
-                key,
-                *(row.operation, row.loaded_at, row.ttl, row.hits, row.loads, row.used_at, row.scope),
-                *(_digests_encoder.encode(row.digests), row.recorded, row.complete),
-            )
-            for key, row in rows.items()
-        ],
-    )
-
-
-def _format_of(database: sqlite3.Connection) -> int:
-    (version,) = database.execute("PRAGMA user_version").fetchone()
-    return int(version)
-
-
-def _create(database: sqlite3.Connection) -> None:
-    database.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute("BEGIN IMMEDIATE")
-    with database:
-        if _format_of(database) == 0:  # no other process was faster
-            for statement in _SCHEMA.split(";"):
-                database.execute(statement)
 
 
 def _make_private(path: Path) -> None:

@@ -7,7 +7,8 @@ from typing import Any, Final
 import msgspec
 
 from apicache.usage.folding import AGE_BUCKETS, AGES, COUNTERS, GAPS, HOUR, KeyRow
-from apicache.usage.log import KEY_COLUMNS, UsageLog, row_from, rows_of
+from apicache.usage.log import UsageLog
+from apicache.usage.tables import KEY_COLUMNS, row_from, rows_of
 
 TARGET_HIT_RATE: Final = 0.7
 """The source document's target: "Cache hit rate (target: >70%)"."""
@@ -178,7 +179,7 @@ def frequent(log: UsageLog, operation: str | None, count: int) -> list[Frequent]
             hits=row.hits,
             loads=row.loads,
             used_at=row.used_at,
-            parameters=_parameters(row),
+            parameters=parameters_of(row),
             complete=row.complete,
         )
         for key, row in rows
@@ -196,7 +197,7 @@ def nearest(log: UsageLog, like: KeyRow, key: bytes, count: int = 3) -> list[Nea
             key=other.hex(),
             differing=differing,
             otherwise=[] if differing else _otherwise(like.scope, row.scope),
-            parameters=_parameters(row),
+            parameters=parameters_of(row),
             scope=None if row.scope is None else row.scope.hex(),
             used_at=row.used_at,
         )
@@ -248,7 +249,8 @@ def _rows(log: UsageLog, statement: str, values: Sequence[object]) -> list[tuple
         return [(row[0], row_from(row[1:])) for row in database.execute(statement, tuple(values))]
 
 
-def _parameters(row: KeyRow) -> dict[str, Any] | None:
+def parameters_of(row: KeyRow) -> dict[str, Any] | None:
+    """A key's recorded parameters; None where there are none, or they are damaged."""
     try:
         parameters: dict[str, Any] | None = None if row.recorded is None else json.loads(row.recorded)
     except ValueError:  # damaged

@@ -45,6 +45,10 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     """The parameters themselves, for operations with `record=True`."""
     scope: bytes | None = None
     """`digest_of_scope` of the call's."""
+    size: int | None = None
+    """Bytes of the entry's payload, where the teller had it at hand."""
+    is_asked: bool = True
+    """Whether a caller waited: nobody asked for what is warmed."""
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):

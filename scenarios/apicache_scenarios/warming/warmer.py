@@ -146,7 +146,7 @@ class Warmer:
         if standing.key is None:
             failure = Failure(kind="no key")
             return self._end(case, None, "failed", started, failure=failure, error=standing.bypass)
-        return await self._call(case, surface, standing.key, calls, started, reload=reload or case.skip_if == "never")
+        return await self._call(case, surface, standing, calls, started, reload=reload or case.skip_if == "never")
 
     def _standing_status(self, case: Case, standing: Standing) -> Status | None:
         """What is to be said of a case without a call; None for one that is to be called."""
@@ -161,8 +161,17 @@ class Warmer:
         return "uncertain" if self._journal.is_uncertain(standing.key) and not self._options.again else None
 
     async def _call(
-        self, case: Case, surface: CallSurface, key: str, calls: WarmCalls, started: float, *, reload: bool
+        self,
+        case: Case,
+        surface: CallSurface,
+        standing: Standing,
+        calls: WarmCalls,
+        started: float,
+        *,
+        reload: bool,
     ) -> Status:
+        key = standing.key or ""
+        known: Standing | None = standing
         retries = self._by_path[case.path].defaults.retries
         rate = self._rate(case)
         spending = self._spending[case.path]
@@ -177,11 +186,12 @@ class Warmer:
                 self._journal.begin(key)
                 self._under_way += 1
                 try:
-                    loaded = await calls.load(surface, case.operation, case.params, reload=reload)
+                    loaded = await calls.load(surface, case.operation, case.params, reload=reload, standing=known)
                 finally:
                     self._under_way -= 1
                 reservation.cost = loaded.cost
                 reservation.is_made = loaded.status != "fresh"
+            known = None
             spent += loaded.cost
             failure = _failure(loaded)
             if failure is None:

@@ -44,11 +44,15 @@ class Driver:
     """Keyword arguments that change no answer: a timeout, a count of retries."""
     refused: Sequence[Call] = ()
     """Calls that must go uncached: streams, writes, uploads, background jobs."""
+    scope: str | None = None
+    """Under whose name its calls are made; None where the adapter itself sees whose they are."""
     secret: str = ""
     """The credential that stands in one of the `variants`, or is part of a value there."""
+    needs: str | None = None
+    """The mark of tests that need what is not installed with them: those of this driver have it."""
     without: Mapping[str, str] = MappingProxyType({})
     """What the library cannot be tested for, with the reason. Keys: "ignored" (no argument is without effect), "error"
-    (there are no error answers), "refused", "secret", "calls" (they are identified, but none is made)."""
+    (there are no error answers), "refused", "secret"."""
 
     def open(self, api: Any, variant: Variant) -> Any:
         """A context manager that gives a client of the server `api` (a `RecordingServer`), built with the settings.

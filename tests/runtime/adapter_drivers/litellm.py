@@ -166,22 +166,39 @@ class _Sync(_LiteLLMDriver):
 
 
 class _Async(_LiteLLMDriver):
-    """Its calls are identified, and none is made: the library leaves connections and event loops open that none of its
-    functions closes (`close_litellm_async_clients` does not, nor does closing what `in_memory_llm_clients_cache` holds;
-    with `disable_aiohttp_transport` it is the same), and their ResourceWarnings fail whichever test runs next. Answers
-    are snapshot and replayed by the code that the sync driver tests."""
-
     name = "litellm-async"
     is_async = True
     prefix = "a"
     arguments = _drawn("a")
-    failing: Variant = MappingProxyType({})
-    without = MappingProxyType({"calls": "the library leaves connections open", "error": "no call is made"})
 
     @contextlib.asynccontextmanager
     async def open(self, api: Any, variant: Variant) -> AsyncIterator[_Bound]:
         with self.bound(api, variant) as bound:
-            yield bound
+            try:
+                yield bound
+            finally:
+                await _close_async_clients(bound.library)
+
+
+async def _close_async_clients(library: Any) -> None:
+    """Close what litellm keeps for later calls, and end the tasks by which it logs: it closes neither with the loop."""
+    await _end_tasks()  # they may open one more
+    await library.close_litellm_async_clients()
+    kept = library.in_memory_llm_clients_cache
+    for client in [*kept.cache_dict.values(), library.module_level_aclient]:
+        await client.close()
+    kept.flush_cache()
+    await _end_tasks()  # some are closed by tasks of their own
+
+
+async def _end_tasks() -> None:
+    """Wait for the tasks that end, and cancel the one that does not: the library's worker that logs."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    worker = {task for task in others if getattr(task.get_coro(), "__name__", "") == "_worker_loop"}
+    await asyncio.gather(*(others - worker), return_exceptions=True)
+    for task in worker:
+        task.cancel()
+    await asyncio.gather(*worker, return_exceptions=True)
 
 
 DRIVERS: list[Driver] = [_Sync(), _Async()]

@@ -45,6 +45,12 @@ class _OpenAIDriver(Driver):
     ignored = ({"timeout": 3}, {"temperature": openai.NOT_GIVEN}, {"temperature": openai.omit})
     refused: ClassVar[list[Call]] = [
         ("responses.create", (), {"model": "m-1", "input": "hello", "background": True}),
+        ("responses.create", (), {"model": "m-1", "input": "hello", "store": True}),
+        (
+            "chat.completions.create",
+            (),
+            {"model": "m-1", "messages": [{"role": "user", "content": "hello"}], "extra_body": {"store": True}},
+        ),
         ("responses.create", (), {"model": "m-1", "input": "hello", "conversation": "c-1"}),
         ("files.delete", ("f-1",), {}),
     ]

@@ -1,3 +1,4 @@
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -6,8 +7,9 @@ from typing import Any, ClassVar
 import asyncpg
 import sqlalchemy as sa
 from hypothesis import strategies as st
+from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from adapter_drivers._driver import Call, Driver, Variant
 from adapter_drivers._postgresql import postgresql
@@ -23,22 +25,39 @@ TABLES = """
 PARAMETERS = VALUES.filter(lambda value: value is not None)
 
 
-class _Sqlalchemy(Driver):
-    """Calls are (method, (SQL text, parameters), {}).
+class Base(DeclarativeBase):
+    pass
 
-    `execute` answers with an IteratorResult where the library gives a CursorResult, so here it is only identified.
-    """
+
+class Item(Base):
+    __tablename__ = "item"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str | None]
+
+
+CORE = sa.select(Item.__table__.c.name, Item.__table__.c.id.label("number")).order_by("number")
+ORM = sa.select(Item.id, Item.name).order_by(Item.id)
+
+
+class _Sqlalchemy(Driver):
+    """Calls are (method, (SQL text or a statement, parameters), {})."""
 
     variants: ClassVar[list[Variant]] = [{}, {"name": "second"}, {"detect_types": 1}]
     failing: ClassVar[Variant] = {"fails": True}
     examples: ClassVar[list[Call]] = [
+        ("execute", (QUERY.format(mark=":a"), {"a": 3}), {}),
+        ("execute", (CORE,), {}),
+        ("execute", (ORM,), {}),
+        ("execute", ("SELECT id, name, id FROM item",), {}),
+        ("execute", (QUERY.format(mark=":a"), {"a": 0}), {}),
         ("scalars", (QUERY.format(mark=":a"), {"a": 3}), {}),
-        ("scalars", ("SELECT name FROM item",), {}),
+        ("scalars", (ORM,), {}),
     ]
     ignored: ClassVar[list[Any]] = [{"execution_options": {}}]
     refused: ClassVar[list[Call]] = [
         ("scalars", ("SELECT random() IS NULL AS r FROM item",), {}),
         ("scalars", ("UPDATE item SET name = name RETURNING id",), {}),
+        ("execute", (sa.select(Item.id).order_by(Item.id).execution_options(yield_per=1),), {}),
     ]
     without = {"secret": "a SQLite file has no password"}  # noqa: RUF012 - as in the base
 
@@ -74,19 +93,50 @@ class _Sqlalchemy(Driver):
 
     def call(self, client: Served, method: str, args: Any, kwargs: Any) -> Any:
         sql, *parameters = args
-        return getattr(client.client, method), (sa.text(sql), *parameters), kwargs
+        return getattr(client.client, method), (sa.text(sql) if isinstance(sql, str) else sql, *parameters), kwargs
 
     def read(self, answer: Any) -> Any:
-        return type(answer), answer.all()
+        if not isinstance(answer, sa.Result):
+            return type(answer), answer.all() if isinstance(answer, sa.ScalarResult) else answer
+        told = [type(answer), list(answer.keys()), answer.closed, _of_cursor(answer)]
+        first, many, parts = answer.fetchone(), answer.fetchmany(1), list(answer.partitions(1))
+        rows = [row for row in (first, *many, *(row for part in parts for row in part)) if row is not None]
+        told += [rows, [(type(row), row._fields, [type(each) for each in row]) for row in rows]]
+        told += [[_mapped(row) for row in rows], answer.all(), answer.closed]
+        answer.close()
+        return (*told, answer.closed, _raised(answer.fetchone))
 
     def spoil(self, answer: Any) -> None:
-        answer.close()
+        if hasattr(answer, "close"):
+            answer.close()
 
     def sent(self, _api: Any, client: Served) -> int:
         return client.count
 
     def reset(self, _api: Any, client: Served) -> None:
         client.count = 0
+
+
+def _of_cursor(answer: Any) -> Any:
+    if not isinstance(answer, sa.CursorResult):
+        return None
+    context = answer.context
+    told = (answer.returns_rows, answer.rowcount, answer.is_insert, answer.supports_sane_rowcount())
+    connection = answer.connection
+    return (*told, type(answer.cursor_strategy), type(context), context.statement, type(connection))
+
+
+def _mapped(row: Any) -> Any:
+    """What a row's names, and the columns of the statements, find in it."""
+    columns = [*CORE.selected_columns, *ORM.selected_columns, Item.id, Item.name]
+    return [_raised(lambda key=key: row._mapping[key]) for key in ("id", "name", "number", "nowhere", *columns)]
+
+
+def _raised(work: Any) -> Any:
+    try:
+        return work()
+    except Exception as error:  # noqa: BLE001 - whichever the library raises
+        return type(error), str(error)
 
 
 class _Async(_Sqlalchemy):
@@ -123,7 +173,11 @@ class _Postgresql(_Sqlalchemy):
         {"password": SECRET},
     ]
     failing: ClassVar[Variant] = {"server_settings": {"search_path": "nowhere"}}
-    examples: ClassVar[list[Call]] = [("execute", (QUERY.format(mark=":a"), {"a": 3}), {})]
+    examples: ClassVar[list[Call]] = [
+        ("execute", (QUERY.format(mark=":a"), {"a": 3}), {}),
+        ("execute", (CORE,), {}),
+        ("execute", ("SELECT id, name, id FROM item",), {}),
+    ]
     refused: ClassVar[list[Call]] = [("execute", ("UPDATE item SET name = name RETURNING id",), {})]
     secret = SECRET
     without = {"ignored": "it takes a statement and its parameters only"}  # noqa: RUF012 - as in the base
@@ -149,7 +203,65 @@ class _Postgresql(_Sqlalchemy):
 
     def call(self, client: Served, _method: str, args: Any, kwargs: Any) -> Any:
         sql, *parameters = args
-        return call_on(client.client), (sa.text(sql), *parameters), kwargs
+        return call_on(client.client), (sa.text(sql) if isinstance(sql, str) else sql, *parameters), kwargs
+
+
+class _OnServer(_Sqlalchemy):
+    """A Session that has no connection yet, over a sync driver of PostgreSQL."""
+
+    variants: ClassVar[list[Variant]] = [
+        {},
+        {"path": "public,pg_temp"},
+        {"database": "another_alchemy"},
+        {"password": SECRET},
+    ]
+    failing: ClassVar[Variant] = {"path": "nowhere"}
+    secret = SECRET
+    without: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, driver: str) -> None:
+        super().__init__(Session)
+        self.driver = driver
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return f"sqlalchemy-{self.driver}"
+
+    @contextmanager
+    def open(self, _api: Any, variant: Variant) -> Iterator[Served]:
+        host, database = postgresql(), variant.get("database", "alchemy")
+        asyncio.run(_prepare(host, database))
+        query = {"host": host, **({"options": f"-csearch_path={variant['path']}"} if "path" in variant else {})}
+        url = sa.URL.create(
+            f"postgresql+{self.driver}", "postgres", variant.get("password"), database=database, query=query
+        )
+        engine = sa.create_engine(url)
+        with Session(engine) as client:
+            served = Served(client)
+            with _executed(served):
+                yield served
+        engine.dispose()
+
+    def call(self, client: Served, method: str, args: Any, kwargs: Any) -> Any:
+        client.client.rollback()  # in a transaction it would be asked each time
+        return super().call(client, method, args, kwargs)
+
+
+@contextmanager
+def _executed(served: Served) -> Iterator[None]:
+    """What the dialects hand to their drivers: psycopg2's own cursors cannot be watched."""
+    plain = DefaultDialect.do_execute
+
+    def do_execute(self: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if type(cursor).__module__.startswith("psycopg"):
+            served.seen(statement)
+        plain(self, cursor, statement, *rest)
+
+    DefaultDialect.do_execute = do_execute  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        DefaultDialect.do_execute = plain  # type: ignore[method-assign]
 
 
 @contextmanager
@@ -183,4 +295,6 @@ DRIVERS = [
     _Async(AsyncConnection),
     _Async(AsyncSession),
     _Postgresql(AsyncEngine),
+    _OnServer("psycopg"),
+    _OnServer("psycopg2"),
 ]

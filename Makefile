@@ -17,10 +17,14 @@ demo: $(READY)
 	$(BIN)/apicache demo
 
 # Tests marked `browser` need a Chromium in PATH: apt-get install chromium
+# Those marked `mysql` need a MariaDB server there: apt-get install mariadb-server
 BROWSER := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+MARIADB := $(shell command -v mariadbd)
+LEFT_OUT := $(if $(BROWSER),,not browser)$(if $(BROWSER)$(MARIADB),, and )$(if $(MARIADB),,not mysql)
 test: $(READY)
 	$(if $(BROWSER),,@echo "no Chromium in PATH: tests of the dashboard are left out")
-	$(BIN)/python -m pytest -n auto --dist loadgroup $(if $(BROWSER),,-m "not browser")
+	$(if $(MARIADB),,@echo "no MariaDB in PATH: tests of PyMySQL are left out")
+	$(BIN)/python -m pytest -n auto --dist loadgroup $(if $(LEFT_OUT),-m "$(LEFT_OUT)")
 
 bench-peers: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group peers

@@ -1,5 +1,6 @@
 """The sqlite3 adapter against real files."""
 
+import asyncio
 import datetime as dt
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -326,3 +327,15 @@ def test_a_collation_in_place_of_a_built_in_one_is_refused(cache: UnifiedAPICach
     connection.create_collation(name, lambda one, other: (order(one) > order(other)) - (order(one) < order(other)))
     ask(cache, connection, QUERY, (5,))
     assert counts(cache) == (0, 0, 1)
+
+
+@pytest.mark.parametrize("mode", ["observe", "shadow", "off", "on"])
+def test_a_caller_is_given_a_cursor_in_every_mode(connect: Open, mode: Any) -> None:
+    connection = connect()
+    cache = UnifiedAPICache.create(mode=mode)
+    for _ in range(2):
+        cursor = cache.cached_api_call_sync(connection.execute, QUERY, (5,))
+        assert type(cursor) is sqlite3.Cursor
+        assert cursor.fetchall() == [(1, "a"), (2, "b")]
+        assert asyncio.run(cache.cached_api_call(connection.execute, QUERY, (2,))).fetchall() == [(1, "a")]
+    cache.close()

@@ -262,10 +262,8 @@ class Core(Resources):
 
     def unwritten(self, key: bytes) -> str | None:
         """Why an entry is not in every tier after a flush; None when it is."""
-        if self.writer.waiting(key) is None:
-            return None
-        names = ", ".join(name for name, each in self.tiers.breakers.items() if each.state != "closed")
-        return f"the {names or 'disk'} tier failed"
+        names = self.writer.waited_for_by(key)
+        return f"the {', '.join(names)} tier failed" if names else None
 
     def after_write(self, plan: Plan, value: Any) -> list[Marker]:
         """A write succeeded: what it invalidates is expired; the markers to publish."""
@@ -353,7 +351,7 @@ def _is_no_store(plan: Plan) -> bool:
 
 def max_age_of(policy: Policy, entry: Entry) -> float:
     """Seconds from the begin of an entry's load; the caller's ttl may be shorter than the one it was stored with."""
-    return math.inf if callable(policy.ttl) else policy.ttl + entry.compute_seconds
+    return math.inf if entry.outlives or callable(policy.ttl) else policy.ttl + entry.compute_seconds
 
 
 def end_of(policy: Policy, entry: Entry) -> float:

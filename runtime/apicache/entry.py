@@ -34,6 +34,8 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """True when the response forbids serving it stale (RFC 9111 section 5.2.2.2)."""
     may_compress: bool = True
     """Whether a tier outside the process may compress it."""
+    outlives: bool = False
+    """Whether it is fresh for its own ttl whatever the caller's: it was loaded ahead, for longer."""
 
 
 class Verdict(enum.Enum):

@@ -17,7 +17,8 @@ import msgspec
 from apicache.entry import Entry
 
 _MAGIC: Final = b"apic\x02"
-"""File mark and format number; a change of the body's fields raises the number, older entries are then misses."""
+"""File mark and format number. A further field, at the end and with a default, is no other format: older readers pass
+over it. Any other change of the body's fields raises the number, and older entries are then misses."""
 _CRC_END: Final = len(_MAGIC) + 4
 _HEADER: Final = struct.Struct(">5sIBQ")
 """The mark, the checksum, the flags, the length of the rest."""

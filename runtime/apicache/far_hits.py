@@ -56,7 +56,7 @@ class FarHits:
         created = entry.created
         return (
             now < entry.fresh_until
-            and now < created + (self._max_age + entry.compute_seconds)
+            and (entry.outlives or now < created + (self._max_age + entry.compute_seconds))
             and now < entry.expires
             and entry.codec == PLAIN_CODEC
             # None concerns what is later than all of them.

@@ -1,8 +1,9 @@
 """Packed entries: an entry as one immutable bytes object, as the memory tier holds it; never written anywhere.
 
 Layout, little-endian: `HEADER`, then the payload. What entries have in common (their `Meta`) stands once in this
-process's table, and the header names its number. An entry that has tags or validators, or that finds the table full,
-carries the number `INLINE`, and its meta as msgpack at the end, with the meta's length in 4 bytes after it.
+process's table, and the header names its number. An entry that has tags or validators, that outlives its callers' ttl,
+or that finds the table full, carries the number `INLINE`, and its meta as msgpack at the end, with the meta's length in
+4 bytes after it.
 """
 
 import itertools
@@ -41,6 +42,7 @@ class Meta(msgspec.Struct, frozen=True, array_like=True, gc=False):
     tags: tuple[str, ...] = ()
     validators: tuple[tuple[str, str], ...] = ()
     must_revalidate: bool = False
+    outlives: bool = False
 
 
 # A meta is in the table of numbers before its number is published by `setdefault`: no lock, so none that a fork could
@@ -58,12 +60,20 @@ _decoder = msgspec.msgpack.Decoder(Meta)
 def pack(entry: Entry) -> bytes:
     """The entry as bytes. Times are rounded down: what `unpack` returns is neither fresh nor kept any longer."""
     number = INLINE
-    if not (entry.tags or entry.validators):
+    if not (entry.tags or entry.validators or entry.outlives):
         number = number_of(entry.operation, entry.codec, entry.cost, must_revalidate=entry.must_revalidate)
     value = pack_value(entry.payload, entry.created, entry.fresh_until, entry.expires, entry.compute_seconds, number)
     if number != INLINE:
         return value
-    meta = Meta(entry.operation, entry.codec, entry.cost, entry.tags, entry.validators, entry.must_revalidate)
+    meta = Meta(
+        entry.operation,
+        entry.codec,
+        entry.cost,
+        entry.tags,
+        entry.validators,
+        entry.must_revalidate,
+        entry.outlives,
+    )
     tail = _encoder.encode(meta)
     return b"".join((value, tail, _LENGTH.pack(len(tail))))
 
@@ -80,7 +90,7 @@ def pack_value(  # noqa: PLR0917 - by name, it would be a tenth of a miss
 
 
 def number_of(operation: str, codec: str, cost: float = 0.0, *, must_revalidate: bool = False) -> int:
-    """The number of the meta with these fields, and with neither tags nor validators; `INLINE` for none."""
+    """The number of the meta with these fields, and none of the others; `INLINE` for none."""
     number = _numbers.get((operation, codec, cost, must_revalidate))
     return _add(Meta(operation, codec, cost, must_revalidate=must_revalidate)) if number is None else number
 
@@ -105,6 +115,7 @@ def unpack(packed: bytes) -> Entry:
         meta.tags,
         meta.validators,
         meta.must_revalidate,
+        outlives=meta.outlives,
     )
 
 

@@ -42,6 +42,8 @@ class Plan:
     """True when the caller waits until every tier has the entry."""
     is_warming = False
     """True when nobody needs the answer now: what is not fresh is loaded."""
+    outlives = False
+    """True when what it loads is fresh for its own ttl, whatever that of the callers who find it."""
     reloads = False
     """True when it is loaded whatever is stored: a fresh entry is replaced before it ends."""
     is_missing = False

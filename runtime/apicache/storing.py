@@ -177,6 +177,7 @@ def _kept(plan: Plan, value: Any, form: _Form, load: Load) -> Outcome:
         snapshot.validators,
         snapshot.must_revalidate,
         policy.compression,
+        plan.outlives,
     )
     return Outcome(value=value, entry=entry, refusal=refusal, status=snapshot.status, cost=cost)
 

@@ -110,12 +110,14 @@ class WarmCalls:
         params: Mapping[str, Any],
         *,
         reload: bool = False,
+        outlives: bool = False,
         standing: Standing | None = None,
     ) -> Loaded:
         """Make the call unless a fresh entry exists, with `reload` even then; what it raises is in the result.
 
-        Callers who ask meanwhile share it. It has ended when every tier has the entry. `standing` is what was found
-        just now, for one load: it is not looked for again.
+        Callers who ask meanwhile share it. It has ended when every tier has the entry. With `outlives` the entry is
+        fresh for the ttl of this surface, also for callers whose own is shorter. `standing` is what was found just now,
+        for one load: it is not looked for again.
         """
         engine, run = surface.engine, self._run
         if run is None:
@@ -123,7 +125,7 @@ class WarmCalls:
         started = engine.clock.monotonic()
         try:
             plan = surface.plan_of(operation=operation, **params) if standing is None else standing.plan
-            plan.reloads = reload
+            plan.reloads, plan.outlives = reload, outlives
             prepare(plan, run)
             answer = await engine.answer(plan)
         except Exception as error:  # noqa: BLE001 - a call's failure is its result, whatever it raised

@@ -1,5 +1,6 @@
 """Writes to the tiers that do I/O, off the caller's path: one thread, in bulk, the newest operation of each key."""
 
+import itertools
 import math
 import threading
 import time
@@ -49,8 +50,8 @@ class _Queue:
         self.markers = MarkerTable()
         """Folded when they are many: a tier may stay away for long."""
         self.bytes = 0
-        self.writing_from: float = math.inf
-        """The lowest number of what is being written now."""
+        self.writing: dict[bytes, _Write] = {}
+        """What is being written now: no tier has it for certain."""
         self.is_publishing = False
         self.is_late = False
         """True when what waits here has waited for the tier to come back: meanwhile others may have stored newer."""
@@ -68,7 +69,7 @@ class _Queue:
 
     def is_busy(self, number: float) -> bool:
         """Whether a write of this number or an earlier one, or a marker, is still to be done."""
-        if self.markers or self.is_publishing or self.writing_from <= number:
+        if self.markers or self.is_publishing or any(write.number <= number for write in self.writing.values()):
             return True
         # They stand in the order of their numbers, but for those that came back from a tier that had failed.
         first = next(iter(self.writes.values()), None)
@@ -121,15 +122,19 @@ class Writer:
 
     def is_waited_for(self) -> bool:
         """Whether anything waits to be written."""
-        return any(queue.writes for queue in self._queues)
+        return any(queue.writes or queue.writing for queue in self._queues)
 
     def waiting(self, key: bytes) -> Entry | None:
         """The entry of a key that waits to be written: what a read must find though no tier has it yet."""
         for queue in self._queues:
-            write = queue.writes.get(key)
+            write = queue.writes.get(key) or queue.writing.get(key)
             if write is not None:
                 return write.entry
         return None
+
+    def waited_for_by(self, key: bytes) -> list[str]:
+        """The names of the tiers that an entry still waits for."""
+        return [queue.tier.name for queue in self._queues if key in queue.writes or key in queue.writing]
 
     def flush(self, seconds: float) -> bool:
         """Wait until all that waits now is written, at most so long; whether it is."""
@@ -193,10 +198,11 @@ class Writer:
             if not may_try:
                 return False
             is_late = queue.is_late
-            keys = list(queue.writes)[:_BATCH]
-            batch = {key: write for key in keys if (write := queue.take(key)) is not None}
+            batch = dict(itertools.islice(queue.writes.items(), _BATCH))
+            queue.writing = batch  # before it is taken: who looks for an entry meanwhile takes no lock
+            for key in batch:
+                queue.take(key)
             markers = queue.markers.take()
-            queue.writing_from = min((write.number for write in batch.values()), default=math.inf)
             queue.is_publishing = bool(markers)
             self._writing += 1
         try:
@@ -211,7 +217,7 @@ class Writer:
             return True
         finally:
             with self._changed:
-                queue.writing_from, queue.is_publishing = math.inf, False
+                queue.writing, queue.is_publishing = {}, False
                 self._writing -= 1
                 self._changed.notify_all()
 

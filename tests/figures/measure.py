@@ -15,11 +15,12 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import load_figures
 import operation_figures
+import prediction_figures
 import runtime_figures
 import store_figures
 from turns import Figure
@@ -64,16 +65,6 @@ def ratio_figure(work: str, bound: float, one: Sequence[str], other: Sequence[st
     return Figure(work, f"{measured:.2f}x", f"at most {bound:g}x", measured <= bound)
 
 
-def bench_figure(bound_seconds: float) -> Figure:
-    """How long the default `apicache bench` takes, wall time."""
-    started = time.perf_counter()
-    subprocess.run([*APICACHE, "bench"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
-    seconds = time.perf_counter() - started
-    return Figure(
-        "default `apicache bench`", f"{seconds:.1f} s", f"at most {bound_seconds:.0f} s", seconds < bound_seconds
-    )
-
-
 def download(folder: Path) -> Path:
     """The unpacked source distribution of `PEER`."""
     name, _, version = PEER.partition("==")
@@ -116,7 +107,6 @@ def command_figures(application: Path, name: str) -> list[Figure]:
             (PYTHON, "-c", PARSE_ALL, str(application)),
             SCAN_PAIRS,
         ),
-        bench_figure(30),
     ]
 
 
@@ -134,7 +124,13 @@ def main() -> int:
     parser.add_argument("--only", choices=["runtime"])
     arguments = parser.parse_args()
     figures = [] if arguments.only else all_command_figures(arguments.application)
-    figures += [*runtime_figures.measure(), *store_figures.measure(), *operation_figures.measure()]
+    figures += [
+        *runtime_figures.measure(),
+        *store_figures.measure(),
+        *operation_figures.measure(),
+        *load_figures.measure(),
+        *prediction_figures.measure(),
+    ]
     print("| work | measured | must be |\n| --- | --- | --- |")
     for figure in figures:
         print(f"| {figure.work} | {figure.measured} | {figure.bound}{'' if figure.kept else ' (NOT KEPT)'} |")

@@ -31,6 +31,11 @@ LARGE = msgspec.structs.replace(SMALL, payload=b"abcd" * 300)
 SEALER = PlainSealer()
 
 GOLDEN_SMALL = (
+    "617069630250a2a22000000000000000007692c420000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d"
+    "1e1f9daa636f6d706c6574696f6ea576616c7565c40101cb3ff0000000000000cb4000000000000000cb4010000000000000cb"
+    "3fe0000000000000cb3fd000000000000091a1619192a465746167a3227822c3c3c2"
+)
+GOLDEN_OF_TWELVE_FIELDS = (
     "6170696302374349e200000000000000007592c420000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e"
     "1f9caa636f6d706c6574696f6ea576616c7565c40101cb3ff0000000000000cb4000000000000000cb4010000000000000cb3fe0"
     "000000000000cb3fd000000000000091a1619192a465746167a3227822c3c3"
@@ -71,6 +76,10 @@ def compressed(body: bytes, declared: int | None = None) -> bytes:
 def test_an_envelope_is_what_it_was_in_the_first_release() -> None:
     assert SEALER.seal(KEY, SMALL).hex() == GOLDEN_SMALL
     assert SEALER.unseal(bytes.fromhex(GOLDEN_SMALL)) == (KEY, SMALL)
+
+
+def test_an_envelope_from_before_the_last_field_is_still_read() -> None:
+    assert SEALER.unseal(bytes.fromhex(GOLDEN_OF_TWELVE_FIELDS)) == (KEY, SMALL)
 
 
 def test_a_compressed_envelope_of_the_first_release_is_still_read() -> None:

@@ -228,3 +228,36 @@ def test_a_tier_is_not_read_after_it_was_away_before_its_markers_are(
     clock.advance(60)
     cache.cached_api_call_sync(operation="echo", n=1)
     assert cache.get_stats()["cache_hits"] == 0
+
+
+def test_an_entry_is_found_while_it_is_being_written(call: Call, make_cache: Call, chaos: ChaosTier) -> None:
+    cache = make_cache(chaos)
+    plain, begun, gate = chaos.set_many, threading.Event(), threading.Event()
+
+    def set_many(entries: Mapping[bytes, Entry], now: float) -> None:
+        begun.set()
+        gate.wait(10)
+        plain(entries, now)
+
+    chaos.set_many = set_many  # type: ignore[method-assign]
+    assert call(cache, operation="echo", n=1) == {"n": 1, "load": 1}
+    assert begun.wait(10)
+    assert call(cache, operation="echo", n=1) == {"n": 1, "load": 1}
+    gate.set()
+    assert cache.flush()
+
+
+def test_warming_does_not_say_warmed_while_no_tier_has_the_entry(make_cache: Call, chaos: ChaosTier) -> None:
+    cache = make_cache(chaos)
+    gate = threading.Event()
+
+    def set_many(_entries: Mapping[bytes, Entry], _now: float) -> None:
+        gate.wait(10)
+        raise OSError("full")
+
+    chaos.set_many = set_many  # type: ignore[method-assign]
+    engine = cache.engine
+    engine.writer.flush = lambda _seconds: False  # as after the five seconds that it waits
+    (outcome,) = asyncio.run(cache.warm_cache([{"operation": "echo", "n": 1}]))
+    assert (outcome.status, outcome.error) == ("failed", "the chaos tier failed")
+    gate.set()

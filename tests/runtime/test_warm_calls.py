@@ -118,3 +118,40 @@ def test_a_live_call_shares_the_load(cache):
 def test_calls_that_were_not_entered_say_so(cache):
     with pytest.raises(InputError, match="was not entered"):
         asyncio.run(WarmCalls(1).load(cache, "answer", {"prompt": "a"}))
+
+
+@pytest.mark.parametrize("far", [False, True])
+def test_what_is_warmed_for_longer_is_served_for_longer_to_callers_with_a_shorter_ttl(clock, tmp_path, far):
+    made = []
+
+    def build():
+        cache = UnifiedAPICache.create(clock=clock, directory=tmp_path if far else None)
+
+        @cache.operation("answer", ttl=60)
+        async def answer(prompt: str) -> str:
+            made.append(prompt)
+            return prompt
+
+        return cache
+
+    async def warm(cache):
+        with WarmCalls(1) as calls:
+            await calls.load(cache.using(ttl=600), "answer", {"prompt": "a"}, outlives=True)
+            await calls.load(cache.using(ttl=600), "answer", {"prompt": "b"})
+
+    async def ask(cache):
+        clock.advance(300)
+        for prompt in ("a", "b", "a"):
+            assert await cache.cached_api_call(operation="answer", prompt=prompt) == prompt
+        assert made == ["a", "b", "b"]
+        clock.advance(400)
+        await cache.cached_api_call(operation="answer", prompt="a")
+        assert made == ["a", "b", "b", "a"]
+
+    cache = build()
+    asyncio.run(warm(cache))
+    if far:
+        cache.close()
+        cache = build()
+    asyncio.run(ask(cache))
+    cache.close()

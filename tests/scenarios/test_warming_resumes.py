@@ -118,7 +118,7 @@ def cache(folder):
 
 def test_a_run_that_ends_leaves_no_journal(cache):
     warm(cache, "[{operation: answer, n: 1}]")
-    assert list(Path("cache/warming").iterdir()) == []
+    assert [file.name for file in Path("cache/warming").iterdir()] == [".gitignore"]
 
 
 def test_a_run_that_the_budget_ended_goes_on_where_it_ended(cache):
@@ -169,6 +169,8 @@ def test_a_journal_is_read_up_to_a_line_that_was_cut_short(folder):
 def test_a_journal_is_its_owner_s_alone(folder):
     with Journal.of(folder, [folder / "faq.yaml"]) as journal:
         assert journal.path.stat().st_mode & 0o777 == 0o600
+        assert journal.path.parent.stat().st_mode & 0o777 == 0o700
+        assert (journal.path.parent / ".gitignore").read_text() == "*\n"
 
 
 def test_a_folder_that_cannot_be_written_is_named(folder):

@@ -126,6 +126,7 @@ class _Call:
         following = self.plan(position + 1)
         following.policy, following.is_kept_at_once = plan.policy, plan.is_kept_at_once
         following.is_warming, following.reloads = plan.is_warming, plan.reloads
+        following.outlives = plan.outlives
         return following
 
     def _append_second_round(self) -> None:

@@ -6,6 +6,7 @@ A row a request would cost its writer more than all else that the log does with 
 import sqlite3
 import struct
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import compress
 from typing import Final
 
 from apicache.usage.folding import KeyRow
@@ -38,7 +39,7 @@ def append(database: sqlite3.Connection, requests: Sequence[Request], largest: i
     for start in range(0, len(requests), length):
         database.execute(
             "INSERT INTO trace (first, last, count, requests) VALUES (?, ?, ?, ?)",
-            _columns(requests[start : start + length]),
+            _row(*zip(*requests[start : start + length], strict=True)),
         )
 
 
@@ -55,14 +56,17 @@ def forget(database: sqlite3.Connection, ids: Collection[int]) -> None:
     gone = frozenset(ids)
     for (chunk,) in database.execute("SELECT id FROM trace").fetchall():
         (packed,) = database.execute("SELECT requests FROM trace WHERE id = ?", (chunk,)).fetchone()
-        requests = list(unpacked(packed))
-        kept = [request for request in requests if request[1] not in gone]
-        if not kept:
-            database.execute("DELETE FROM trace WHERE id = ?", (chunk,))
-        elif len(kept) < len(requests):
+        times, numbers, sizes = _unpacked(packed)
+        if gone.isdisjoint(numbers):
+            continue
+        stays = [number not in gone for number in numbers]
+        if any(stays):
+            kept = _row(tuple(compress(times, stays)), tuple(compress(numbers, stays)), tuple(compress(sizes, stays)))
             database.execute(
-                "UPDATE trace SET first = ?, last = ?, count = ?, requests = ? WHERE id = ?", (*_columns(kept), chunk)
+                "UPDATE trace SET first = ?, last = ?, count = ?, requests = ? WHERE id = ?", (*kept, chunk)
             )
+        else:
+            database.execute("DELETE FROM trace WHERE id = ?", (chunk,))
 
 
 def drop(database: sqlite3.Connection, oldest: float, largest: int) -> None:
@@ -85,15 +89,18 @@ def count(database: sqlite3.Connection) -> int:
     return int(requests)
 
 
-def _columns(requests: Sequence[Request]) -> tuple[float, float, int, bytes]:
+def unpacked(packed: bytes) -> Iterator[Request]:
+    """The requests of a chunk; of damaged bytes, as many as there are."""
+    return zip(*_unpacked(packed), strict=True)
+
+
+def _row(times: tuple[float, ...], ids: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[float, float, int, bytes]:
     """First and last time, count; times, then ids, then sizes, packed."""
-    times, ids, sizes = zip(*requests, strict=True)
-    number = len(requests)
+    number = len(times)
     return min(times), max(times), number, struct.pack(f"<{number}d{2 * number}q", *times, *ids, *sizes)
 
 
-def unpacked(packed: bytes) -> Iterator[Request]:
-    """The requests of a chunk; of damaged bytes, as many as there are."""
+def _unpacked(packed: bytes) -> tuple[tuple[float, ...], tuple[int, ...], tuple[int, ...]]:
     number = len(packed) // _REQUEST_BYTES
     values = struct.unpack_from(f"<{number}d{2 * number}q", packed)
-    return zip(values[:number], values[number : 2 * number], values[2 * number :], strict=True)
+    return values[:number], values[number : 2 * number], values[2 * number :]

@@ -23,8 +23,13 @@ def description(name: str, declared: DeclaredOperation) -> Operation:
     return describe(name, function(name, declared), {})
 
 
-def register(cache: UnifiedAPICache, operations: Mapping[str, DeclaredOperation]) -> None:
-    """Register a file's operations on a cache; raises InputError for a name that the application has already."""
+def register(
+    cache: UnifiedAPICache, operations: Mapping[str, DeclaredOperation], client: "httpx.AsyncClient | None" = None
+) -> None:
+    """Register a file's operations on a cache; raises InputError for a name that the application has already.
+
+    `client` makes their requests; without one each call has its own.
+    """
     for name, declared in operations.items():
         if name in cache.operations:
             raise InputError(
@@ -33,10 +38,10 @@ def register(cache: UnifiedAPICache, operations: Mapping[str, DeclaredOperation]
         options: dict[str, Any] = {} if declared.ttl is None else {"ttl": declared.ttl}
         if declared.returns == "json":
             options["returns"] = "json"
-        cache.operation(name, **options, scope=_scope(declared))(function(name, declared))
+        cache.operation(name, **options, scope=_scope(declared))(function(name, declared, client))
 
 
-def function(name: str, declared: DeclaredOperation) -> Callable[..., Any]:
+def function(name: str, declared: DeclaredOperation, shared: "httpx.AsyncClient | None" = None) -> Callable[..., Any]:
     """An async function that makes the request; raises httpx.HTTPError."""
     request = declared.request
     used = sorted({each for source, each in _references(request) if source == "params"})
@@ -45,6 +50,8 @@ def function(name: str, declared: DeclaredOperation) -> Callable[..., Any]:
         import httpx  # noqa: PLC0415 - for calls only
 
         method, url, options = sent(request, params, os.environ)
+        if shared is not None:
+            return await shared.request(method, url, **options)
         async with httpx.AsyncClient() as client:
             return await client.request(method, url, **options)
 

@@ -30,13 +30,18 @@ class DataSource(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UsageSource(msgspec.Struct, frozen=True, kw_only=True):
-    """Calls from a usage log; times in seconds."""
+    """Calls from a usage log; times in seconds.
+
+    For `predicted`: how far ahead, and what a second of waiting is worth in US dollars.
+    """
 
     usage: Path
     since: Seconds | None = None
     top: AtLeastOne | None = None
-    by: Literal["frecency", "count"] = "frecency"
+    by: Literal["frecency", "count", "predicted"] = "frecency"
     min_hits: AtLeastOne = 1
+    horizon: Seconds = 86_400.0
+    usd_per_second: NotNegative = 0.001
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):

@@ -89,7 +89,8 @@ class Journal:
         """Read what an earlier run left, and open the file; raises InputError when it cannot be written."""
         try:
             self.read()
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (self.path.parent / ".gitignore").write_text("*\n")
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
             if os.fstat(self._file).st_size:
                 os.write(self._file, b"\n")  # ends a line that was cut short

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import re
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Final
 import msgspec
 
 from apicache import InputError, UnifiedAPICache
-from apicache.credentials import REDACTED, storable_url
+from apicache.scrubbing import told
 from apicache.surface import CallSurface
 from apicache.warm_calls import Loaded, Standing, WarmCalls
 from apicache_scenarios.format.loading import ScenarioFile
@@ -23,7 +22,6 @@ from apicache_scenarios.warming.rates import AdaptiveRate
 from apicache_scenarios.warming.report import OnEntry, Status, Tally, WarmedEntry
 from apicache_scenarios.warming.spending import BudgetExceededError, Spending
 
-_URL: Final = re.compile(r"https?://[^\s'\"<>]+")
 BATCHED_AT_ONCE: Final = 200
 """Calls of batched operations that wait at once: with thousands, single tier operations exceed their time limits."""
 _LIVE_POLL: Final = 0.01
@@ -138,7 +136,7 @@ class Warmer:
         try:
             standing = await calls.standing(surface, case.operation, case.params)
         except Exception as error:  # noqa: BLE001 - one case's failure is its own
-            return self._end(case, None, "failed", started, failure=failure_of(error), error=_told(error))
+            return self._end(case, None, "failed", started, failure=failure_of(error), error=told(error))
         status = None if reload else self._standing_status(case, standing)
         if status is not None:
             self._note_due(case, standing.fresh_for)
@@ -186,7 +184,14 @@ class Warmer:
                 self._journal.begin(key)
                 self._under_way += 1
                 try:
-                    loaded = await calls.load(surface, case.operation, case.params, reload=reload, standing=known)
+                    loaded = await calls.load(
+                        surface,
+                        case.operation,
+                        case.params,
+                        reload=reload,
+                        outlives=case.ttl is not None,
+                        standing=known,
+                    )
                 finally:
                     self._under_way -= 1
                 reservation.cost = loaded.cost
@@ -204,8 +209,8 @@ class Warmer:
                 break
             await asyncio.sleep(_wait(failure, retries.first, attempt, grows=retries.backoff == "exponential"))
         self._journal.end(key, "failed", spent)
-        told = loaded.refusal if loaded.error is None else _told(loaded.error)
-        return self._end(case, key, "failed", started, failure=failure, error=told, cost=spent, attempts=attempt)
+        why = loaded.refusal if loaded.error is None else told(loaded.error)
+        return self._end(case, key, "failed", started, failure=failure, error=why, cost=spent, attempts=attempt)
 
     def _end(
         self,
@@ -294,16 +299,3 @@ def _wait(failure: Failure, first: float, attempt: int, *, grows: bool) -> float
         return failure.retry_after
     length = min(_LONGEST_WAIT, first * 2 ** (attempt - 1)) if grows else first
     return length * (0.5 + random.random())  # noqa: S311 - nothing is secret
-
-
-def _told(error: Exception) -> str:
-    """The error as the report tells it; client libraries quote the URL, an API key in its query included."""
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return _URL.sub(_without_credentials, text)
-
-
-def _without_credentials(url: re.Match[str]) -> str:
-    try:
-        return storable_url(url[0])
-    except ValueError:  # urlsplit refuses some malformed hosts
-        return REDACTED

@@ -47,15 +47,13 @@ def asked_call(app: str | None, directory: Path, name: str, written: Sequence[st
     it does not take.
     """
     cache = load_application(app, directory)
-    operation = cache.operations.get(name)
+    operations = cache.callable_operations
+    operation = operations.get(name)
     if operation is None:
-        hint = did_you_mean(name, cache.operations) or "the application has registered none"
+        hint = did_you_mean(name, operations)
         raise InputError(f"unknown operation {name!r}; {hint}")
     parameters = _parameters(operation, written)
-    try:
-        plan = cache.plan_of(operation=name, **parameters)
-    except TypeError as error:
-        raise InputError(f"operation {name!r}: {error}; it takes {', '.join(sorted(operation.names))}") from error
+    plan = cache.plan_of(operation=name, **parameters)
     if plan.key is None:
         raise InputError(f"operation {name!r} cannot be cached with these parameters: {plan.bypass}")
     policy = msgspec.structs.replace(plan.policy, scope=plan.scope)  # what a function says of it, said of this call

@@ -164,6 +164,11 @@ class UnifiedAPICache(CallSurface):
         return self._operations
 
     @property
+    def callable_operations(self) -> Mapping[str, Operation]:
+        """The operations that can be called by name: the registered and the built-in ones."""
+        return self._operations.with_builtin()
+
+    @property
     def mode(self) -> str:
         """`on`, `off`, `observe`, `shadow`, or the percentage of the keys that it is on for."""
         return str(self._engine.switch)

@@ -110,6 +110,10 @@ class OperationTable(Mapping[str, Operation]):
                 raise InputError(f"unknown operation {name!r}; {hint.strip()}")
         return operation
 
+    def with_builtin(self) -> Mapping[str, Operation]:
+        """The operations that can be called: those that are registered, and the built-in ones that none replaces."""
+        return {**self._builtin(), **self._operations}
+
     def __getitem__(self, name: str) -> Operation:
         return self._operations[name]
 

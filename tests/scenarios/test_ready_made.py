@@ -1,4 +1,4 @@
-"""The scenario files of the repository, held against operations as their comments describe them."""
+"""The scenario files of the repository, held against the built-in operations."""
 
 from pathlib import Path
 
@@ -12,14 +12,7 @@ FILES = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
 
 @pytest.fixture
 def operations():
-    cache = UnifiedAPICache.create()
-    for name in ("completion", "embedding", "analysis"):
-
-        def call(prompt: str): ...
-
-        call.__qualname__ = name
-        cache.operation(name)(call)
-    return cache.operations
+    return UnifiedAPICache.create().callable_operations
 
 
 def test_there_are_ready_made_scenarios():
@@ -37,4 +30,4 @@ def test_a_ready_made_file_fits_the_operations_that_its_comments_name(file, oper
 def test_the_source_documents_scenarios_are_there(operations):
     calls = [scenario.call() for scenario in load_scenarios(FILES, operations)]
     assert {"operation": "completion", "prompt": "Analyze emergency fund"} in calls
-    assert {"operation": "embedding", "prompt": "financial planning"} in calls
+    assert {"operation": "embedding", "text": "financial planning"} in calls

@@ -75,7 +75,7 @@ def test_no_call_is_made_that_the_budget_of_dollars_might_not_cover(cache):
     summary = warm(cache, ten("{usd: 1.1}")).summary
     assert len(cache.made) == 4
     assert summary.cost == 1.0
-    assert "$1.10 would not cover a further call of up to $0.2500" in summary.stopped
+    assert "$1.1000 would not cover a further call of up to $0.2500" in summary.stopped
 
 
 def test_a_budget_may_count_as_a_failure(cache):

@@ -60,7 +60,7 @@ def command(
     # The application may print while it is imported or called: stdout carries our data alone.
     with contextlib.redirect_stdout(sys.stderr):
         cache = load_application(app, Path.cwd())
-        checked = load_checked(files, cache.operations)
+        checked = load_checked(files, cache.callable_operations)
         loaded = [file for file, _ in checked.values()]
         total = sum(count for _, count in checked.values())
         if dry:

@@ -69,7 +69,7 @@ def _checked(entries: object) -> list[Any]:
         raise InputError(
             f"warming was given {entries!r}, and takes entries; read a scenarios file with "
             "lambda: [each.call() for each in "
-            "apicache_scenarios.format.loading.load_scenarios([path], api_cache.operations)]"
+            "apicache_scenarios.format.loading.load_scenarios([path], api_cache.callable_operations)]"
         )
     if isinstance(entries, Mapping) or not isinstance(entries, Iterable):
         raise InputError(

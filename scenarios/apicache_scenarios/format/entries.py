@@ -110,6 +110,7 @@ def _entry(path: Path, located: Located, defaults: Defaults, reader: Reader) -> 
         return _recorded(path, located, options, defaults, reader)
     matrix = _matrix(fields.get("matrix"), reader)
     params, places = _parameters(located, reader)
+    resolved = {name: reader.resolved(value) for name, value in params.items()}
     is_sound = _check_references(params, matrix, options, reader)
     operation = _operation(located, reader)
     if operation is None or options is None or matrix is None or not is_sound:
@@ -122,7 +123,7 @@ def _entry(path: Path, located: Located, defaults: Defaults, reader: Reader) -> 
         options=options,
         defaults=defaults,
         matrix=matrix,
-        params={name: reader.resolved(value) for name, value in params.items()},
+        params=resolved,
         param_places=places,
     )
 

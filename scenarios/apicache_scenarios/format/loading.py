@@ -132,7 +132,7 @@ def load_checked(
 
 
 def load_scenarios(
-    paths: Sequence[Path], operations: Mapping[str, Operation], environ: Mapping[str, str] | None = None
+    paths: Sequence[Path | str], operations: Mapping[str, Operation], environ: Mapping[str, str] | None = None
 ) -> list[Case]:
     """The files' cases, all of them, ready to be called.
 
@@ -140,7 +140,7 @@ def load_scenarios(
     keys are those of live calls. Raises InputError that names every problem with its place.
     """
     problems = Problems()
-    files = [load_file(path, operations, problems, environ) for path in paths]
+    files = [load_file(Path(path), operations, problems, environ) for path in paths]
     cases = [case for file in files if file is not None for case in file.cases(problems)]
     problems.refuse()
     return cases

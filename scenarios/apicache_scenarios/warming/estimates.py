@@ -35,7 +35,7 @@ class Estimates:
     """
 
     def __init__(self, cache: UnifiedAPICache, usage: Path | None = None) -> None:
-        self._cache = cache
+        self._operations = cache.callable_operations
         self._prices = PriceTable()
         self._means = _mean_costs(usage)
 
@@ -49,12 +49,12 @@ class Estimates:
         return Estimate(ceiling=expected if ceiling is None else ceiling, expected=expected)
 
     def _declared(self, operation: str) -> float:
-        known = self._cache.operations.get(operation)
+        known = self._operations.get(operation)
         cost = None if known is None else known.options.get("cost")
         return float(cost) if isinstance(cost, int | float) else 0.0
 
     def _by_tokens(self, case: Case) -> float | None:
-        known = self._cache.operations.get(case.operation)
+        known = self._operations.get(case.operation)
         given = {**(known.defaults if known is not None else {}), **case.params}
         model = given.get("model")
         price = self._prices.price_of(model) if isinstance(model, str) else None

@@ -59,6 +59,6 @@ class Spending:
         held = self.usd + self._reserved_usd
         if budget.usd is not None and held + ceiling > budget.usd:
             raise BudgetExceededError(
-                f"the budget of ${budget.usd:,.2f} would not cover a further call of up to ${ceiling:,.4f}: "
+                f"the budget of ${budget.usd:,.4f} would not cover a further call of up to ${ceiling:,.4f}: "
                 f"${self.usd:,.4f} are spent, ${self._reserved_usd:,.4f} held by calls under way"
             )

@@ -28,7 +28,7 @@ def command(
     """
     with contextlib.redirect_stdout(sys.stderr):  # the application may print while it is imported
         cache = load_application(app, Path.cwd())
-    counts = {path.as_posix(): count for path, (_, count) in load_checked(files, cache.operations).items()}
+    counts = {path.as_posix(): count for path, (_, count) in load_checked(files, cache.callable_operations).items()}
     if format == "json":
         output.print_json({"schema": 1, "files": [{"path": path, "cases": count} for path, count in counts.items()]})
         return

@@ -32,7 +32,7 @@ def command(
     with contextlib.redirect_stdout(sys.stderr):  # the application may print while it is imported
         cache = load_application(app, Path.cwd())
     encoder = msgspec.json.Encoder(enc_hook=repr)
-    cases = (case for file in load_files(files, cache.operations) for case in file.cases())
+    cases = (case for file in load_files(files, cache.callable_operations) for case in file.cases())
     for case in islice(cases, limit):
         sys.stdout.write(encoder.encode(dict(_fields(case))).decode() + "\n")
 

@@ -18,20 +18,45 @@ class CommandFiles(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the base class's signature
         """The commands' names, from the folder's file names."""
-        return sorted(module.name for module in pkgutil.iter_modules(self.package.__path__))
+        return _files_of(self.package)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of that name; only its own file is imported."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        module = importlib.import_module(f"{self.package.__name__}.{cmd_name}")
-        if hasattr(module, "__path__"):
+        module = self._module(cmd_name)
+        if hasattr(module, "__path__") and not hasattr(module, "command"):
             return _group(cmd_name, module)
-        single = typer.Typer(add_completion=False, rich_markup_mode=None)
-        # Imported with a command only: it brings in the runtime, which `--version` does without.
-        guard = importlib.import_module("apicache_cli.guard")
-        single.command(name=cmd_name)(guard.guarded(module.command))
-        return typer.main.get_command(single)
+        return _single(cmd_name, module)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the arguments begin with, and what is left of them.
+
+        A folder that is a command itself (`command` in its `__init__`) is a group where the next argument names one of
+        its files: `apicache bench` and `apicache bench compare`.
+        """
+        if len(args) > 1 and args[0] in self.list_commands(ctx):
+            module = self._module(args[0])
+            if args[1] in _files_of(module):
+                return args[0], _group(args[0], module), args[1:]
+        return super().resolve_command(ctx, args)
+
+    def _module(self, name: str) -> ModuleType:
+        return importlib.import_module(f"{self.package.__name__}.{name}")
+
+
+def _files_of(package: ModuleType) -> list[str]:
+    return sorted(module.name for module in pkgutil.iter_modules(getattr(package, "__path__", ())))
+
+
+def _single(name: str, module: ModuleType) -> Any:
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
+    # Imported with a command only: it brings in the runtime, which `--version` does without.
+    guard = importlib.import_module("apicache_cli.guard")
+    below = _files_of(module)
+    epilog = f"More: apicache {name} {', '.join(below)}; see each one's --help." if below else None
+    single.command(name=name, epilog=epilog)(guard.guarded(module.command))
+    return typer.main.get_command(single)
 
 
 def _group(name: str, package: ModuleType) -> Any:

@@ -16,7 +16,10 @@ FOLDERS_OF_PARTS = (
     "apicache.providers",
     "apicache.tiers",
     "apicache_codemods.detectors",
-    "apicache_scenarios.executors",
+    "apicache_scenarios.load.executors",
+    "apicache_scenarios.load.keys",
+    "apicache_scenarios.reports",
+    "apicache_scenarios.exports",
     "apicache_cli.commands",
 )
 
@@ -77,6 +80,14 @@ def test_a_command_file_is_found_by_its_name(tmp_path: Path) -> None:
     )
     assert "hello" in listed
     assert "Say hello." in listed
+
+
+def test_a_report_format_file_is_found_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "haiku.py").write_text("def render(report):\n    return f'{report}, in seventeen\\n'\n")
+    code = "from apicache_scenarios.reporting.formats import known, render; print(known(), render('haiku', 'p99'))"
+    assert run_with_part("apicache_scenarios.reports", tmp_path, code) == (
+        "('csv', 'haiku', 'html', 'json', 'markdown') p99, in seventeen\n\n"
+    )
 
 
 def test_every_part_has_a_test_that_names_it() -> None:

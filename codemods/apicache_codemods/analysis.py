@@ -21,28 +21,31 @@ import ast
 import contextlib
 import gc
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
+from apicache_codemods.caching import is_cached
+from apicache_codemods.declared import Declared, detectors_of, wrappers_in
 from apicache_codemods.detector import Argument, Catalogue, load_detectors
-from apicache_codemods.endpoints import endpoint_of, method_of
+from apicache_codemods.endpoints import Target, target_of
+from apicache_codemods.exclusion import excluding
 from apicache_codemods.files import EMPTY, SourceFile, find_files, read_file
-from apicache_codemods.functions import decorators
-from apicache_codemods.groups import Grouping, grouping
+from apicache_codemods.groups import grouping
 from apicache_codemods.holders import ClientRef, client_ref
 from apicache_codemods.llm_endpoints import llm_operation
-from apicache_codemods.matching import Match
+from apicache_codemods.llm_models import model_of
+from apicache_codemods.matching import Form, Match
 from apicache_codemods.model import CallSite, Kind, SkippedFile, WrapperCall
+from apicache_codemods.nesting import loops_around
 from apicache_codemods.project import Module, Project
 from apicache_codemods.resolver import Resolver
 from apicache_codemods.scopes import Frame
-from apicache_codemods.survey import Found, Survey
+from apicache_codemods.survey import Forwarded, Found, Sent, Survey
 from apicache_codemods.values import Text
 
-_CACHING = frozenset({"operation", "cached"})
-"""What apicache's decorators are called."""
+_NONE_DECLARED = Declared()
 
 Progress = Callable[[int, int], None]
 """Called with how many files are done, and of how many."""
@@ -56,6 +59,8 @@ class ResolvedSite(msgspec.Struct, frozen=True):
     frame: Frame
     client: ClientRef
     payload: tuple[Argument, ...]
+    form: Form = "call"
+    """Anything but `call` makes its request otherwise than by calling a client's method: not to be rewritten."""
 
 
 class Analysis(msgspec.Struct, frozen=True):
@@ -64,6 +69,7 @@ class Analysis(msgspec.Struct, frozen=True):
     modules: Mapping[str, Module]
     sites: tuple[ResolvedSite, ...]
     wrapper_calls: tuple[WrapperCall, ...]
+    forwarded: tuple[Forwarded, ...]
     skipped: tuple[SkippedFile, ...]
     files: int
     lines: int
@@ -75,30 +81,45 @@ class Analysis(msgspec.Struct, frozen=True):
         return self.resolver.text(expression, frame)
 
 
-def analyse(paths: Sequence[Path], root: Path, on_progress: Progress | None = None) -> Analysis:
+def analyse(
+    paths: Sequence[Path],
+    root: Path,
+    on_progress: Progress | None = None,
+    *,
+    exclude: Sequence[str] = (),
+    declared: Declared = _NONE_DECLARED,
+) -> Analysis:
     """Find and resolve every call site in the Python files below `paths`; report them relative to `root`.
 
+    `exclude` are globs over absolute paths and over those relative to `root`.
     Nothing is imported or run. Files that cannot be read or parsed are in `skipped` and never end the analysis.
     Raises InputError for a path that does not exist.
     """
     started = time.perf_counter()
     with _no_collection():
         listing = find_files(paths, root)
-        read = [read_file(absolute, path) for absolute, path in listing.files.items()]
+        excluded = excluding(exclude)
+        files = {each: path for each, path in listing.files.items() if not (excluded(path) or excluded(each))}
+        read = [read_file(absolute, path) for absolute, path in files.items()]
         sources = [each for each in read if isinstance(each, SourceFile)]
-        catalogue = Catalogue(load_detectors())
-        project = Project(sources, catalogue.by_library)
+        catalogue = Catalogue({**detectors_of(declared, load_detectors()), **load_detectors()})
+        project = Project(sources, catalogue.modules, catalogue.common_modules)
         survey = Survey(project, catalogue)
+        for wrapper in wrappers_in(project, declared):
+            sent = Sent(wrapper.method, wrapper.url, wrapper.kind, is_declared=True, base=wrapper.base)
+            survey.declare(wrapper.location, wrapper.function, sent)
         settled = _Settled(len(sources), on_progress)
         survey.run(settled)
         failed = survey.check_others(settled)
         skipped = {*listing.skipped, *(each for each in read if isinstance(each, SkippedFile))}
         skipped |= {*project.failed.values(), *failed}
-        sites, wrapper_calls = _reported(survey)
+        forwarded = tuple(sorted(survey.forwarded, key=lambda each: _place(each.module, each.call)))
+        sites, wrapper_calls = _reported(survey, forwarded)
     return Analysis(
         modules={module.path: module for module in survey.modules.values()},
         sites=sites,
         wrapper_calls=wrapper_calls,
+        forwarded=forwarded,
         skipped=tuple(sorted(skipped, key=lambda each: (each.path, each.reason))),
         files=len(sources) + sum(isinstance(each, SkippedFile) and each.reason == EMPTY for each in read),
         lines=sum(source.lines for source in sources),
@@ -137,13 +158,15 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _reported(survey: Survey) -> tuple[tuple[ResolvedSite, ...], tuple[WrapperCall, ...]]:
+def _reported(
+    survey: Survey, forwarded: Iterable[Forwarded]
+) -> tuple[tuple[ResolvedSite, ...], tuple[WrapperCall, ...]]:
     """The survey's findings as values, in the order of paths and places, with what is known endpoint by endpoint."""
     found = sorted(survey.found, key=lambda each: _place(each.module, each.call))
-    facts = [_facts(each.match) for each in found]
-    shared = grouping((fact.endpoint, fact.kind) for fact in facts if fact.endpoint is not None)
-    sites = tuple(_site(each, fact, shared, survey.clients) for each, fact in zip(found, facts, strict=True))
-    forwarded = sorted(survey.forwarded, key=lambda each: _place(each.module, each.call))
+    facts = [_facts(each.match, survey) for each in found]
+    drafts = [_site(each, fact, survey) for each, fact in zip(found, facts, strict=True)]
+    shared = grouping([draft.site for draft in drafts])
+    sites = tuple(msgspec.structs.replace(draft, site=shared.settled(draft.site)) for draft in drafts)
     wrapper_calls = tuple(
         WrapperCall(
             path=each.module.path,
@@ -162,19 +185,22 @@ def _place(module: Module, call: ast.Call) -> tuple[str, int, int, int]:
 
 
 class _Facts(msgspec.Struct, frozen=True):
-    endpoint: str | None
+    target: Target
     kind: Kind
 
 
-def _facts(match: Match) -> _Facts:
-    endpoint = endpoint_of(match.method, match.url)
-    known = endpoint is not None and llm_operation(endpoint) is not None
-    return _Facts(endpoint, "llm" if known else match.called.detector.kind)
+def _facts(match: Match, survey: Survey) -> _Facts:
+    kind = match.called.detector.kind
+    url = survey.texts.functions.with_defaults(match.url, survey.passed)
+    target = target_of(match.method, url, kind)
+    known = kind == "http" and target.endpoint is not None and llm_operation(target.endpoint) is not None
+    return _Facts(target, "llm" if known else kind)
 
 
-def _site(found: Found, facts: _Facts, shared: Grouping, resolver: Resolver) -> ResolvedSite:
+def _site(found: Found, facts: _Facts, survey: Survey) -> ResolvedSite:
+    """A call site; its group and its operation are settled when all are known."""
     module, call, frame, match = found.module, found.call, found.frame, found.match
-    client = client_ref(call, frame, match, resolver)
+    client = client_ref(call, frame, match, survey.clients)
     function = frame.scope.function
     end_line = call.end_lineno or call.lineno
     site = CallSite(
@@ -186,16 +212,21 @@ def _site(found: Found, facts: _Facts, shared: Grouping, resolver: Resolver) -> 
         function=function.qualname if function is not None else None,
         library=match.called.library,
         kind=facts.kind,
-        call=module.segment(call.func),
+        call=module.segment(match.expression if match.expression is not None else call.func),
         is_async=match.called.is_async,
-        method=method_of(match.method),
-        endpoint=facts.endpoint,
-        client_origin=_origin(client, resolver),
-        operation=shared.operations[facts.endpoint] if facts.endpoint is not None else None,
-        group=shared.groups.get(facts.endpoint) if facts.endpoint is not None else None,
-        cached=function is not None and bool(_CACHING & decorators(function.node)) and "apicache" in module.source.text,
+        method=facts.target.method,
+        endpoint=facts.target.endpoint,
+        sql=facts.target.sql,
+        alternatives=facts.target.others,
+        client_origin=_origin(client, survey.clients),
+        operation=None,
+        group=None,
+        cached=is_cached(call, frame, module),
+        loop=loops_around(frame),
+        wrapped_by=match.called.wrapped_by,
+        model=model_of(call, frame, match.called.request.payload, survey.texts) if facts.kind == "llm" else None,
     )
-    return ResolvedSite(site, call, frame, client, match.called.request.payload)
+    return ResolvedSite(site, call, frame, client, match.called.request.payload, match.form)
 
 
 def _origin(client: ClientRef, resolver: Resolver) -> str | None:

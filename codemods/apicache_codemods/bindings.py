@@ -37,6 +37,7 @@ COMPOUND = (
     ast.TryStar,
     ast.Match,
 )
+_PUTTING = frozenset({"append", "add", "set", "put", "put_nowait", "appendleft"})
 LOOP_BODY = -1
 """The branch number of a loop's body: what it binds late reaches its start again."""
 
@@ -92,11 +93,18 @@ class Parameter(msgspec.Struct, frozen=True):
     default: ast.expr | None
 
 
+class Iterated(msgspec.Struct, frozen=True):
+    """Bound to each element of `iterable` in turn; `unpack` are the indexes taken from an element."""
+
+    iterable: ast.expr
+    unpack: tuple[int, ...] = ()
+
+
 class Opaque(msgspec.Struct, frozen=True):
-    """Bound to something no resolver follows: a loop target, an exception, a pattern's capture."""
+    """Bound to something no resolver follows: an exception, a pattern's capture."""
 
 
-Source: TypeAlias = Assigned | Entered | Annotated | Augmented | Imported | Defined | Parameter | Opaque
+Source: TypeAlias = Assigned | Entered | Annotated | Augmented | Imported | Defined | Parameter | Iterated | Opaque
 
 
 class Binding(msgspec.Struct, frozen=True, eq=False):
@@ -109,12 +117,24 @@ class Binding(msgspec.Struct, frozen=True, eq=False):
     block: Block
 
 
+class Item(msgspec.Struct, frozen=True, eq=False):
+    """A value put into a collection, under `key` if that is known."""
+
+    key: ast.expr | None
+    value: ast.expr
+    scope: "Scope"
+    block: Block
+
+
 class Names(msgspec.Struct, eq=False):
     """What a scope's own statements bind, return and hold."""
 
     bindings: dict[str, list[Binding]] = msgspec.field(default_factory=dict)
     attributes: dict[tuple[str, str], list[Binding]] = msgspec.field(default_factory=dict)
-    """What is assigned to attributes of names: `self.client = ...` under `("self", "client")`."""
+    """What is assigned to attributes of names: `self.client = ...` under `("self", "client")`, `self.local.http = ...`
+    under `("self.local", "http")`."""
+    items: dict[str, list[Item]] = msgspec.field(default_factory=dict)
+    """What is put into collections, by how they are written: `clients[name] = ...`, `self.clients.append(...)`."""
     moved: dict[str, list[Binding]] = msgspec.field(default_factory=dict)
     """Bindings that `global` or `nonlocal` moves out of this scope."""
     outward: dict[str, Literal["global", "nonlocal"]] = msgspec.field(default_factory=dict)
@@ -130,7 +150,7 @@ def walk(scope: "Scope") -> Names:
     node = scope.node
     if isinstance(node, COMPREHENSIONS):
         for generator in node.generators:
-            recorder.target(generator.target, Opaque(), generator.target, ())
+            recorder.target(generator.target, Iterated(generator.iter), generator.target, ())
     elif isinstance(node, ast.Lambda):
         recorder.parameters(node.args)
         recorder.names.returns.append((node.body, ()))
@@ -224,6 +244,11 @@ class _Recorder:
             case ast.Attribute(value=ast.Name(id=holder), attr=attribute):
                 binding = Binding(source, node, self.scope, position, block)
                 self.names.attributes.setdefault((holder, attribute), []).append(binding)
+            case ast.Attribute(value=ast.Attribute(value=ast.Name(id=holder), attr=between), attr=attribute):
+                binding = Binding(source, node, self.scope, position, block)
+                self.names.attributes.setdefault((f"{holder}.{between}", attribute), []).append(binding)
+            case ast.Subscript(value=collection, slice=key) if isinstance(source, Assigned) and not source.unpack:
+                self.put(collection, key, source.value, block)
             case ast.Tuple(elts=elements) | ast.List(elts=elements):
                 starred = next((i for i, each in enumerate(elements) if isinstance(each, ast.Starred)), len(elements))
                 for index, element in enumerate(elements):
@@ -260,6 +285,7 @@ class _Recorder:
                 self.names.returns.append((value, block))
             case ast.Expr(value=value):
                 self.yielded(value, block)
+                self.filled(value, block)
             case ast.Global() | ast.Nonlocal():
                 kind: Literal["global", "nonlocal"] = "global" if isinstance(statement, ast.Global) else "nonlocal"
                 self.names.outward.update(dict.fromkeys(statement.names, kind))
@@ -274,7 +300,7 @@ class _Recorder:
                         self.entered(item, item.optional_vars, statement, block)
             case ast.For() | ast.AsyncFor():
                 inside = (*block, (statement.lineno, statement.col_offset, LOOP_BODY))
-                self.target(statement.target, Opaque(), statement.target, inside)
+                self.target(statement.target, Iterated(statement.iter), statement.target, inside)
             case ast.Try() | ast.TryStar():
                 for handler in statement.handlers:
                     if handler.name is not None:
@@ -326,6 +352,26 @@ class _Recorder:
         if isinstance(value, ast.Yield) and value.value is not None:
             self.names.yields.append((value.value, block))
 
+    def put(self, collection: ast.expr, key: ast.expr | None, value: ast.expr, block: Block) -> None:
+        """Note what is put into a collection that is a name or an attribute of one."""
+        match collection:
+            case ast.Name(id=written):
+                pass
+            case ast.Attribute(value=ast.Name(id=holder), attr=attribute):
+                written = f"{holder}.{attribute}"
+            case _:
+                return
+        self.names.items.setdefault(written, []).append(Item(key, value, self.scope, block))
+
+    def filled(self, value: ast.expr, block: Block) -> None:
+        match value:
+            case ast.Call(func=ast.Attribute(value=collection, attr=method), args=[first]) if method in _PUTTING:
+                self.put(collection, None, first, block)
+            case ast.Call(func=ast.Attribute(value=collection, attr="setdefault"), args=[key, second]):
+                self.put(collection, key, second, block)
+            case _:
+                return
+
     def walruses(self, statement: ast.stmt, block: Block) -> None:
         waiting: list[ast.AST] = [
             part
@@ -357,7 +403,13 @@ def _covers(statement: ast.stmt, lines: tuple[int, ...]) -> bool:
 
 
 def _part(source: Source, index: int) -> Source:
-    return Assigned(source.value, (*source.unpack, index)) if isinstance(source, Assigned) else Opaque()
+    match source:
+        case Assigned(value=value, unpack=unpack):
+            return Assigned(value, (*unpack, index))
+        case Iterated(iterable=iterable, unpack=unpack):
+            return Iterated(iterable, (*unpack, index))
+        case _:
+            return Opaque()
 
 
 def _end(node: ast.AST) -> Position:

@@ -7,7 +7,7 @@ not the size of the module.
 import ast
 import re
 from bisect import bisect_left
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from functools import cached_property
 
 import msgspec
@@ -17,9 +17,11 @@ from apicache_codemods.project import Module
 from apicache_codemods.scopes import Frame, Scope
 
 # Patterns that begin with a literal: the engine then skips through the text, twenty times as fast as from a word on.
-_ATTRIBUTE_CALLED = re.compile(r"\.\s*(\w+)\s*\(")
-_METHOD_KEPT = re.compile(r"\.(\w+)[ \t]*(?:#[^\n]*)?$", re.MULTILINE)
-_KEEPING = re.compile(r"[ \t]*(\w+)[ \t]*(?::[^=]*)?=(?!=)")
+_ATTRIBUTE_USED = re.compile(r"\.\s*(\w+)\s*([(,)\]}#\n]|if\b|else\b|(?<=\n)|\Z)")
+_CALLABLE_MADE = re.compile(r"(?:getattr[ \t]*\([ \t]*[\w.]+[ \t]*,[ \t]*(?:[\"'](\w+)[\"'])?|partial[ \t]*\()")
+_KEEPING = re.compile(r"[ \t]*(?:([\w., \t]+?)[ \t]*(?::[^=\n]*)?=(?!=)|for[ \t]+([\w, \t]+?)[ \t]+in\b)")
+_CALLED_AGAIN = re.compile(r"(?:\)|\])(\()")
+_PARTIAL_PASSED = re.compile(r"(?:[(,=]|^)[ \t]*(?:functools\.)?(partial)[ \t]*\(", re.MULTILINE)
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -28,6 +30,13 @@ class Candidate(msgspec.Struct, frozen=True):
     call: ast.Call
     frame: Frame
     awaited: bool = False
+    handed: ast.expr | None = None
+    """The argument that the call may call: `client.get` of `retry(client.get, url)`."""
+
+    @property
+    def called(self) -> ast.expr:
+        """What makes the request, if the candidate does."""
+        return self.call.func if self.handed is None else self.handed
 
 
 class Calls:
@@ -47,27 +56,90 @@ class Calls:
     @cached_property
     def _attributes(self) -> dict[str, list[int]]:
         """The lines on which each attribute is called."""
+        return self._uses[0]
+
+    @property
+    def _mentioned(self) -> list[tuple[int, int, str]]:
+        """Where attributes are named and not called: line, offset in the text, name."""
+        return self._uses[1]
+
+    @cached_property
+    def _uses(self) -> tuple[dict[str, list[int]], list[tuple[int, int, str]]]:
         text = self._module.source.text
-        lines: dict[str, list[int]] = {}
-        for line, name in zip(*_hits(_ATTRIBUTE_CALLED, text), strict=True):
-            lines.setdefault(name, []).append(line)
-        return lines
+        called: dict[str, list[int]] = {}
+        mentioned: list[tuple[int, int, str]] = []
+        line, start = 1, 0
+        for hit in _ATTRIBUTE_USED.finditer(text):
+            name, after = hit.groups()
+            line += text.count("\n", start, hit.start(1))
+            start = hit.start(1)
+            if after == "(":
+                called.setdefault(name, []).append(line)
+            else:
+                mentioned.append((line, start, name))
+        return called, mentioned
 
     def keeping(self, attributes: Container[str]) -> set[str]:
-        """The names that keep a bound method: `fetch = client.get` keeps `get` as `fetch`."""
+        """The names, of variables and of attributes, that keep what makes a request: `fetch = client.get`."""
         text = self._module.source.text
-        kept = set()
-        for hit in _METHOD_KEPT.finditer(text):
-            if hit[1] in attributes:
-                keeping = _KEEPING.match(text, text.rfind("\n", 0, hit.start()) + 1)
-                kept |= {keeping[1]} if keeping is not None else set()
-        return kept
+        starts = [start for _, start, name in self._mentioned if name in attributes]
+        starts += [hit.start() for hit in _CALLABLE_MADE.finditer(text) if hit[1] is None or hit[1] in attributes]
+        kept: set[str] = set()
+        for start in starts:
+            keeping = _KEEPING.match(text, text.rfind("\n", 0, start) + 1)
+            if keeping is not None:
+                kept |= {name.rpartition(".")[2].strip() for name in (keeping[1] or keeping[2]).split(",")}
+        return {name for name in kept if name}
+
+    def kept_on_objects(self, kept: Iterable[str]) -> set[str]:
+        """Those of the names kept that are attributes: of `self`, or of a class."""
+        text = self._module.source.text
+        scope = self._module.scope
+        classes = [scope.child(node) for node, _ in scope.names.definitions if isinstance(node, ast.ClassDef)]
+        return {
+            name
+            for name in kept
+            if f".{name} =" in text or f".{name}:" in text or any(name in each.bindings for each in classes)
+        }
+
+    @cached_property
+    def indirect(self) -> list[Candidate]:
+        """The calls of what another call or a look-up gives: `getattr(requests, "get")(url)`, `METHODS[name](url)`."""
+        text = self._module.source.text
+        if ")(" not in text and "](" not in text:
+            return []
+        lines = sorted(set(_hits(_CALLED_AGAIN, text)[0]))
+        return [each for each in self._candidates(lines) if isinstance(each.call.func, ast.Call | ast.Subscript)]
+
+    def handing(self, attributes: Container[str], names: Collection[str]) -> list[Candidate]:
+        """The calls that are passed a method named in `attributes`, one kept under one of `names`, or a partial."""
+        text = self._module.source.text
+        lines = {line for line, _, name in self._mentioned if name in attributes}
+        passed = [name for name in names if f"{name}," in text or f"{name})" in text]
+        if passed:
+            lines |= set(_hits(re.compile(rf"({'|'.join(passed)})[ \t]*[,)]"), text)[0])
+        if "partial" in text:
+            lines |= set(_hits(_PARTIAL_PASSED, text)[0])
+        found = []
+        for each in self._candidates(sorted(lines)):
+            for given in (*each.call.args, *(keyword.value for keyword in each.call.keywords)):
+                if _is_handed(given, attributes, names):
+                    found.append(msgspec.structs.replace(each, handed=given))
+        return found
+
+    def _candidates(self, lines: list[int]) -> Iterator[Candidate]:
+        if lines:
+            search = _Search(lines)
+            for call, frame in search.module(self._module):
+                yield Candidate(call, frame, call in search.awaited)
 
     def _search(self, names: set[str]) -> None:
         if not names:
             return
         self._by_name |= {name: [] for name in names}
         lines = sorted({line for name in names for line in self._lines(name)})
+        if not lines:
+            return
         search = _Search(lines)
         for call, frame in search.module(self._module):
             function = call.func
@@ -78,7 +150,8 @@ class Calls:
     def _lines(self, name: str) -> list[int]:
         if name.startswith("."):
             return self._attributes[name[1:]]
-        return _hits(re.compile(rf"({re.escape(name)})\s*\("), self._module.source.text)[0]
+        text = self._module.source.text
+        return _hits(re.compile(rf"({re.escape(name)})\s*\("), text)[0] if f"{name}(" in text else []
 
 
 def _hits(pattern: re.Pattern[str], text: str) -> tuple[list[int], list[str]]:
@@ -91,6 +164,18 @@ def _hits(pattern: re.Pattern[str], text: str) -> tuple[list[int], list[str]]:
         lines.append(line)
         groups.append(hit[1])
     return lines, groups
+
+
+def _is_handed(given: ast.expr, attributes: Container[str], names: Container[str]) -> bool:
+    match given:
+        case ast.Attribute(attr=name):
+            return name in attributes or name in names
+        case ast.Name(id=name):
+            return name in names
+        case ast.Call(func=ast.Name(id="partial") | ast.Attribute(attr="partial")):
+            return True
+        case _:
+            return False
 
 
 def _end(call: ast.Call) -> int:

@@ -11,12 +11,17 @@ from apicache_codemods.resolver import Resolver
 from apicache_codemods.scopes import Scope, final
 from apicache_codemods.values import (
     Client,
+    Collection,
     External,
     Generated,
+    Literal,
     Member,
+    Partial,
+    Producer,
     ProjectClass,
     ProjectFunction,
     ProjectInstance,
+    Unnamed,
     Value,
     Values,
 )
@@ -28,18 +33,29 @@ class Carriers:
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
         self._wrappers: dict[Scope, set[str]] = {}
+        self._doubtful: set[Scope] = set()
+        self._has_new_wrappers = False
+        self._open: set[ast.expr] = set()
+        """The displays being looked into, since one may hold itself: `handlers = [*handlers]`."""
         self._known: dict[str, dict[Scope, Handles | None]] = {}
         """What was found, by the module that the scope belongs to."""
 
     def forget(self) -> None:
-        """Forget what was found, because the resolver has."""
-        self._known = {}
+        """Forget what may be more now, as the resolver does; all of it when there are more wrappers."""
+        if self._has_new_wrappers:
+            self._known = {}
+        else:
+            for scope in self._doubtful:
+                self._known.get(scope.owner, {}).pop(scope, None)
+        self._doubtful.clear()
+        self._has_new_wrappers = False
 
     def add_wrapper(self, function: Scope) -> None:
         """Count a function that forwards to a call site as a handle of its class, or as a carrier itself."""
         owner = function.parent
         holder = owner if owner is not None and owner.kind == "class" else function
         self._wrappers.setdefault(holder, set()).add(getattr(function.node, "name", ""))
+        self._has_new_wrappers = True
         self._known.pop(function.owner, None)
 
     def names(self, module: Module, words: Mapping[str, Handles]) -> dict[str, Handles]:
@@ -50,7 +66,8 @@ class Carriers:
         self._known.pop(module.location, None)
         scope = module.scope
         found: dict[str, Handles] = {}
-        written = {*words, *self._resolver.project.libraries}
+        libraries = {library.rpartition(".")[2] for library in self._resolver.project.libraries}
+        written = {*words, *(library for library in libraries if library in module.source.text)}
         body = module.tree.body
         waiting = {index: module.text_of(statement) for index, statement in enumerate(body)}
         bound = _by_statement(body, scope)
@@ -78,8 +95,14 @@ class Carriers:
 
     def _of_value(self, value: Value) -> Handles | None:  # noqa: PLR0911 - one row per kind of value
         match value:
-            case Client() | Member():
+            case Client() | Member() | Unnamed():
                 return DIRECT
+            case Partial(function=function):
+                return self._of_value(function)
+            case Collection(elements=values) | Producer(made=values):
+                return self._of_values(values)
+            case Literal(node=node):
+                return self._of_literal(value) if node not in self._open else None
             case External(name=name):
                 return DIRECT if self._resolver.catalogue.leads_to_call(name) else None
             case ProjectFunction() as function:
@@ -93,11 +116,24 @@ class Carriers:
             case _:
                 return None
 
+    def _of_literal(self, value: Literal) -> Handles | None:
+        self._open.add(value.node)
+        try:
+            return self._of_values(self._resolver.elements(value))
+        finally:
+            self._open.discard(value.node)
+
     def _of_scope(self, scope: Scope, found: Callable[[], Handles | None]) -> Handles | None:
         known = self._known.setdefault(scope.owner, {})
         if scope not in known:
+            before = self._resolver.doubts
             known[scope] = None  # what leads to itself leads no further
+            self._doubtful.add(scope)
             known[scope] = found()
+            if self._resolver.doubts == before:
+                self._doubtful.discard(scope)
+        elif scope in self._doubtful:
+            self._resolver.doubt()
         return known[scope]
 
     def _of_function(self, function: ProjectFunction) -> Handles | None:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from apicache_codemods.bindings import Binding
 from apicache_codemods.scopes import Frame
-from apicache_codemods.values import Text, Values
+from apicache_codemods.values import Text, Value, Values
 
 
 class Evaluator(Protocol):
@@ -13,6 +13,17 @@ class Evaluator(Protocol):
 
     def evaluate(self, expression: ast.expr, frame: Frame) -> Values:
         """The alternatives an expression may be worth where it stands."""
+        ...
+
+    doubts: int
+    """How often something turned out that may be worth more when more modules can be looked into."""
+
+    def doubt(self) -> None:
+        """Note that what is being evaluated may be worth more then."""
+        ...
+
+    def attribute(self, value: Value, name: str) -> Values:
+        """What an attribute of a value is worth."""
         ...
 
     def bound(self, binding: Binding) -> Values:

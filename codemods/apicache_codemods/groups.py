@@ -1,17 +1,21 @@
-"""Duplicate groups: the call sites that share an endpoint, ranked, and the findings they give."""
+"""Duplicate groups: the call sites that share an endpoint, ranked by what caching them would save."""
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from apicache_codemods.endpoints import means_something
+from apicache_codemods.estimates import estimate
 from apicache_codemods.llm_endpoints import llm_operation, sdk_operation
-from apicache_codemods.model import CallSite, DuplicateGroup, Finding, Kind
+from apicache_codemods.model import CallSite, DuplicateGroup
 from apicache_codemods.operation_names import distinct, suggested
+from apicache_codemods.reading import known_to_read
+from apicache_codemods.sql import is_about_data
 
-DUPLICATE_CALL = "AC001"
 _FEWEST = 2
-_NAMED_SITES = 5
+_FROM = re.compile(r"\bfrom\s+[\"'`\[]?([\w.]+)", re.IGNORECASE)
 
 
 class Grouping(msgspec.Struct, frozen=True):
@@ -20,29 +24,74 @@ class Grouping(msgspec.Struct, frozen=True):
     groups: Mapping[str, str]
     operations: Mapping[str, str | None]
 
+    def settled(self, site: CallSite) -> CallSite:
+        """The site with its group, its operation and whether it is cacheable."""
+        endpoint = site.endpoint
+        return msgspec.structs.replace(
+            site,
+            group=self.groups.get(endpoint) if endpoint is not None else None,
+            operation=self.operations.get(endpoint) if endpoint is not None else None,
+            cacheable=known_to_read(site.method, endpoint, site.kind, site.sql),
+        )
 
-def grouping(endpoints: Iterable[tuple[str, Kind]]) -> Grouping:
-    """Groups and operation names for the endpoints of all call sites, one element per site with a known endpoint.
 
-    Groups are numbered by how many sites they hold, then by endpoint, so a scan of the same code gives the same ids.
+def grouping(sites: Sequence[CallSite]) -> Grouping:
+    """Groups and operation names for the endpoints of all call sites.
+
+    Groups are numbered by what caching them would save, US dollars first, then calls, then sites, then by endpoint, so
+    a scan of the same code gives the same ids. An operation's plain name goes to the endpoint with the most sites.
     """
-    counts: dict[str, int] = {}
-    kinds: dict[str, Kind] = {}
-    for endpoint, kind in endpoints:
-        counts[endpoint] = counts.get(endpoint, 0) + 1
-        kinds[endpoint] = "llm" if kind == "llm" else kinds.get(endpoint, kind)
-    ranked = sorted(counts, key=lambda endpoint: (-counts[endpoint], endpoint))
-    duplicated = [endpoint for endpoint in ranked if counts[endpoint] >= _FEWEST and means_something(endpoint)]
+    members: dict[str, list[CallSite]] = {}
+    for site in sites:
+        if site.endpoint is not None:
+            cacheable = known_to_read(site.method, site.endpoint, site.kind, site.sql)
+            members.setdefault(site.endpoint, []).append(msgspec.structs.replace(site, cacheable=cacheable))
+    duplicated = [name for name, group in members.items() if len(group) >= _FEWEST and _is_meant(group)]
+    duplicated.sort(key=lambda endpoint: _rank(members[endpoint]))
+    by_count = sorted(members, key=lambda endpoint: (-len(members[endpoint]), endpoint))
+    is_sql = {endpoint: members[endpoint][0].sql is not None for endpoint in by_count}
     return Grouping(
         groups={endpoint: f"G{number}" for number, endpoint in enumerate(duplicated, start=1)},
-        operations=distinct((endpoint, operation_of(endpoint, kinds[endpoint])) for endpoint in ranked),
+        operations={
+            **distinct((endpoint, _operation_of(members[endpoint])) for endpoint in by_count if not is_sql[endpoint]),
+            **_numbered((endpoint, _select_of(members[endpoint])) for endpoint in by_count if is_sql[endpoint]),
+        },
     )
 
 
-def operation_of(endpoint: str, kind: Kind) -> str | None:
+def _is_meant(group: Sequence[CallSite]) -> bool:
+    """Whether a shared endpoint or statement is more than coincidence."""
+    sql = group[0].sql
+    return is_about_data(sql) if sql is not None else means_something(group[0].endpoint or "")
+
+
+def _rank(group: Sequence[CallSite]) -> tuple[float, float, int, str]:
+    saved = estimate(group)
+    return -(saved.usd or 0.0), -saved.calls, -len(group), group[0].endpoint or ""
+
+
+def _operation_of(group: Sequence[CallSite]) -> str | None:
     """The operation an endpoint's calls would become, before names are made distinct."""
-    known = sdk_operation(endpoint) if kind == "llm" else llm_operation(endpoint)
-    return known or suggested(endpoint)
+    endpoint = group[0].endpoint or ""
+    is_llm = any(site.kind == "llm" for site in group)
+    return (sdk_operation(endpoint) if is_llm else llm_operation(endpoint)) or suggested(endpoint)
+
+
+def _select_of(group: Sequence[CallSite]) -> str | None:
+    """`select_users` for a SELECT from the table `users`; None for another statement."""
+    table = _FROM.search(group[0].sql or "")
+    return f"select_{table[1].replace('.', '_').lower()}" if table is not None and group[0].cacheable else None
+
+
+def _numbered(named: Iterable[tuple[str, str | None]]) -> Mapping[str, str | None]:
+    """Endpoint -> name, the second and further of one name with a number."""
+    seen: Counter[str] = Counter()
+    found: dict[str, str | None] = {}
+    for endpoint, name in named:
+        if name is not None:
+            seen[name] += 1
+        found[endpoint] = f"{name}_{seen[name]}" if name is not None and seen[name] > 1 else name
+    return found
 
 
 def duplicate_groups(sites: Sequence[CallSite]) -> tuple[DuplicateGroup, ...]:
@@ -57,24 +106,7 @@ def duplicate_groups(sites: Sequence[CallSite]) -> tuple[DuplicateGroup, ...]:
             endpoint=group[0].endpoint or "",
             operation=group[0].operation,
             sites=tuple((site.path, site.line) for site in group),
+            estimate=estimate(group),
         )
         for name, group in sorted(members.items(), key=lambda item: int(item[0][1:]))
-    )
-
-
-def findings(groups: Sequence[DuplicateGroup]) -> tuple[Finding, ...]:
-    """One finding a group, at its first site."""
-    return tuple(
-        Finding(rule=DUPLICATE_CALL, path=group.sites[0][0], line=group.sites[0][1], message=_message(group))
-        for group in groups
-    )
-
-
-def _message(group: DuplicateGroup) -> str:
-    named = [f"{path}:{line}" for path, line in group.sites[1 : _NAMED_SITES + 1]]
-    more = len(group.sites) - 1 - len(named)
-    others = ", ".join(named) + (f" and {more} more" if more > 0 else "")
-    return (
-        f"duplicate call: {group.endpoint} is called from {len(group.sites)} places, also {others} (group {group.id}); "
-        "whether their payloads repeat is not known"
     )

@@ -49,9 +49,10 @@ class ClientRef(msgspec.Struct, frozen=True):
 def client_ref(call: ast.Call, frame: Frame, match: Match, resolver: Resolver) -> ClientRef:
     """How a call that matched reaches its client."""
     client = match.called.client
+    called = match.expression if match.expression is not None else call.func
     if client is None:
-        return ClientRef("library", match.called.library, call.func, None, None, None, None)
-    expression = _client_part(call.func, frame, client, resolver)
+        return ClientRef("library", match.called.library, called, None, None, None, None)
+    expression = _client_part(called, frame, client, resolver)
     holder, binding = _holder(expression, frame, client, resolver)
     return ClientRef(
         holder, match.called.library, expression, client.class_name, client.constructed, client.frame, binding

@@ -13,6 +13,8 @@ _ANY_HOST = r"[^/]+"
 _GEMINI = r"(?:generativelanguage\.googleapis\.com|[^/]*aiplatform\.googleapis\.com)"
 _OPENAI = r"(?:[^/]*openai[^/]*|\{\})"
 _COHERE = r"api\.cohere\.(?:ai|com)"
+_BEDROCK = r"bedrock-runtime\.[^/]*"
+_GROQ = r"api\.groq\.com"
 _OLLAMA = r"[^/]+:11434"
 
 
@@ -30,6 +32,8 @@ _ROWS = (
     _Row("completion", r"api\.anthropic\.com", r"v1/(?:messages|complete)"),
     _Row("completion", r"api\.mistral\.ai", r"v1/(?:fim|agents)/completions"),
     _Row("completion", _COHERE, r"v\d/(?:chat|generate)"),
+    _Row("completion", _GROQ, r"openai/v1/responses"),
+    _Row("completion", _BEDROCK, r"model/[^/]*/(?:invoke|converse)(?:-\w+)*"),
     _Row("completion", _GEMINI, r".*:(?:generateContent|streamGenerateContent|rawPredict|streamRawPredict)"),
     _Row("completion", _OLLAMA, r"api/(?:chat|generate)"),
     _Row("embedding", _ANY_HOST, r"(?:.*/)?v1/embeddings"),
@@ -39,6 +43,7 @@ _ROWS = (
     _Row("embedding", _OLLAMA, r"api/embed(?:dings)?"),
     _Row("rerank", _COHERE, r"v\d/rerank"),
     _Row("moderation", _OPENAI, r"v1/moderations"),
+    _Row("moderation", r"api\.mistral\.ai", r"v1/(?:chat/)?moderations"),
     _Row("image", _OPENAI, r"v1/images/(?:generations|edits|variations)"),
     _Row("speech", _OPENAI, r"v1/audio/speech"),
     _Row("transcription", _OPENAI, r"v1/audio/transcriptions"),
@@ -50,6 +55,17 @@ _SDK_PATHS = {
     "/completions": "completion",
     "/responses": "completion",
     "/embeddings": "embedding",
+    "/api/chat": "completion",
+    "/api/generate": "completion",
+    "/v1/messages": "completion",
+    "/api/embed": "embedding",
+    "/api/embeddings": "embedding",
+    "/converse": "completion",
+    "/converse-stream": "completion",
+    "/invoke": "completion",
+    ":generateContent": "completion",
+    "/pipeline/feature-extraction": "embedding",
+    "/rerank": "rerank",
     "/moderations": "moderation",
     "/images/generations": "image",
     "/images/edits": "image",

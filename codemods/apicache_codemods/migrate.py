@@ -1,13 +1,15 @@
 """migrate: rewriting call sites to cached calls, or saying for each why not.
 
-`plan` decides and computes every file's new content without writing anything; `write` writes it. Nothing of the project
-is imported or run.
+`plan` decides and computes every file's new content without writing anything; `write` writes it. `prepare` is for who
+plans more than once: with sites left out, on request or because the tests fail with them. Nothing of the project is
+imported or run.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -16,14 +18,28 @@ from apicache_codemods.analysis import Analysis, analyse
 from apicache_codemods.files import SourceFile, find_files, read_file
 from apicache_codemods.model import SkippedFile
 from apicache_codemods.rewriting.choosing import StyleChoice
+from apicache_codemods.rewriting.journal import Journal
 from apicache_codemods.rewriting.layout import DEFAULT_NAME
 from apicache_codemods.rewriting.mentions import Mentions
 from apicache_codemods.rewriting.patch import patch
 from apicache_codemods.rewriting.planning import Planner
-from apicache_codemods.rewriting.verdicts import SiteDecision, Verdict
-from apicache_codemods.rewriting.writing import FileChange, write_change
+from apicache_codemods.rewriting.transaction import transaction
+from apicache_codemods.rewriting.verdicts import MEANINGS, Place, SiteDecision, Verdict
+from apicache_codemods.rewriting.writing import FileChange
 
 _PROJECT_MARKS = ("pyproject.toml", "setup.py", "setup.cfg", ".git")
+_NONE_LEFT_OUT: Mapping[Place, Verdict] = {}
+
+
+class CodeCount(msgspec.Struct, frozen=True):
+    """How many sites one code stands for."""
+
+    decision: str
+    style: str | None
+    safety: str
+    code: str
+    meaning: str
+    sites: int
 
 
 class MigrationPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,16 +48,27 @@ class MigrationPlan(msgspec.Struct, frozen=True, kw_only=True):
     sites: tuple[SiteDecision, ...]
     changes: tuple[FileChange, ...]
     skipped_files: tuple[SkippedFile, ...]
+    root: Path
+    """What paths are relative to."""
+
+    @property
+    def rewritten(self) -> tuple[SiteDecision, ...]:
+        """The sites that are rewritten."""
+        return tuple(site for site in self.sites if site.decision == "rewritten")
+
+    def summary(self) -> tuple[CodeCount, ...]:
+        """The sites counted by what became of them and why."""
+        counts = Counter((site.decision, site.style, site.safety, site.code) for site in self.sites)
+        rows = (CodeCount(*row[:3], row[3], MEANINGS[row[3]], count) for row, count in counts.items())
+        return tuple(sorted(rows, key=lambda row: (row.decision, row.code, row.style or "", row.safety)))
 
     def document(self) -> dict[str, Any]:
         """The plan as `migrate --format json` prints it; the number of the contract is `schema`."""
         return {
             "schema": 1,
             "sites": [msgspec.to_builtins(site) for site in self.sites],
-            "files": [
-                {"path": change.path, "change": "created" if change.before is None else "modified"}
-                for change in self.changes
-            ],
+            "summary": [msgspec.to_builtins(row) for row in self.summary()],
+            "files": [{"path": change.path, "change": change.kind} for change in self.changes],
             "skipped_files": [msgspec.to_builtins(skipped) for skipped in self.skipped_files],
         }
 
@@ -50,10 +77,34 @@ class MigrationPlan(msgspec.Struct, frozen=True, kw_only=True):
         return patch(self.changes)
 
 
-def plan(
+class Preparation:
+    """A project that was read and judged: it can be planned again and again with other sites left out."""
+
+    def __init__(self, analysis: Analysis, planner: Planner, root: Path) -> None:
+        self.analysis = analysis
+        self.root = root
+        self._planner = planner
+        self._refused: dict[str, Verdict] = {}
+
+    def plan(self, left_out: Mapping[Place, Verdict] = _NONE_LEFT_OUT) -> MigrationPlan:
+        """The plan without the sites of `left_out`, which are skipped for the reason given there."""
+        while True:
+            attempt = self._planner.attempt(self._refused, left_out)
+            if attempt.failures.keys() <= self._refused.keys():
+                break
+            self._refused |= attempt.failures
+        return MigrationPlan(
+            sites=tuple(attempt.decisions),
+            changes=tuple(change for change in attempt.changes if change.before != change.after),
+            skipped_files=self.analysis.skipped,
+            root=self.root,
+        )
+
+
+def prepare(
     paths: Sequence[Path], root: Path, *, style: StyleChoice = "auto", operations_module: Path | None = None
-) -> MigrationPlan:
-    """Plan the migration of the Python files below `paths`; paths in the plan are relative to `root`.
+) -> Preparation:
+    """Read the Python files below `paths` and judge their call sites; paths in plans are relative to `root`.
 
     `operations_module` is where operations are registered, for all sites; by default `api_operations.py` in the package
     of the sites' common parent. Raises InputError for a path that does not exist, or an operations module that the
@@ -64,28 +115,44 @@ def plan(
     known = _operations_modules(paths, root, place)
     analysis = analyse([*paths, *known], root)
     reported = frozenset(find_files(paths, root).files.values())
-    mentions = Mentions(_texts(analysis, paths, root))
+    mentions = Mentions(texts_of(analysis.resolver.project.sources.values(), paths, root))
     planner = Planner(analysis, mentions, style=style, place=place, reported=reported, root=str(root))
-    refused: dict[str, Verdict] = {}
-    while True:
-        attempt = planner.attempt(refused)
-        if attempt.failures.keys() <= refused.keys():
-            break
-        refused |= attempt.failures
-    return MigrationPlan(
-        sites=tuple(attempt.decisions),
-        changes=tuple(change for change in attempt.changes if change.before != change.after),
-        skipped_files=analysis.skipped,
-    )
+    return Preparation(analysis, planner, root)
 
 
-def write(migration: MigrationPlan) -> None:
-    """Write the plan's files, each either old or new at any moment; new operations modules come first.
+def plan(
+    paths: Sequence[Path], root: Path, *, style: StyleChoice = "auto", operations_module: Path | None = None
+) -> MigrationPlan:
+    """Plan the migration of the Python files below `paths`, as `prepare` says."""
+    return prepare(paths, root, style=style, operations_module=operations_module).plan()
 
-    Raises InputError when a file was changed since the plan was made, or cannot be written.
+
+class Plan(Protocol):
+    """File changes to be written together."""
+
+    @property
+    def changes(self) -> tuple[FileChange, ...]:
+        """The files that change."""
+
+    @property
+    def root(self) -> Path:
+        """The folder that paths are relative to."""
+
+
+def write(planned: Plan) -> None:
+    """Write the plan's files together: all are new afterwards, or all are as before.
+
+    Raises InputError when one was changed since the plan was made, or cannot be written.
     """
-    for change in sorted(migration.changes, key=lambda each: each.before is not None):
-        write_change(change)
+    if planned.changes:
+        with transaction(journal_at(planned.root)) as run:
+            run.put(planned.changes)
+
+
+def journal_at(root: Path) -> Journal:
+    """What was written in the project around `root`."""
+    folder = _nearest_project(Path(os.path.realpath(root)))
+    return Journal(folder if folder is not None else root)
 
 
 def _place(operations_module: Path | None, root: Path) -> str | None:
@@ -118,9 +185,9 @@ def _operations_modules(paths: Sequence[Path], root: Path, place: str | None) ->
     return list(found)
 
 
-def _texts(analysis: Analysis, paths: Sequence[Path], root: Path) -> dict[str, str]:
+def texts_of(sources: Iterable[SourceFile], paths: Sequence[Path], root: Path) -> dict[str, str]:
     """The text of every Python file of the project by path, test files outside the given paths included."""
-    texts = {source.path: source.text for source in analysis.resolver.project.sources.values()}
+    texts = {source.path: source.text for source in sources}
     project = _project_folder(paths, root)
     if project is not None:
         for absolute, path in find_files([project], root).files.items():
@@ -133,12 +200,9 @@ def _texts(analysis: Analysis, paths: Sequence[Path], root: Path) -> dict[str, s
 def _project_folder(paths: Sequence[Path], root: Path) -> Path | None:
     """The nearest folder around all paths that looks like a project's; None when there is none."""
     absolute = [Path(os.path.normpath(root / path)) for path in paths]
-    common = Path(os.path.commonpath(absolute)) if absolute else root
-    return next(
-        (folder for folder in _upwards(common) if any((folder / mark).exists() for mark in _PROJECT_MARKS)), None
-    )
+    return _nearest_project(Path(os.path.commonpath(absolute)) if absolute else root)
 
 
-def _upwards(folder: Path) -> Iterator[Path]:
-    yield folder
-    yield from folder.parents
+def _nearest_project(place: Path) -> Path | None:
+    folders = (place, *place.parents)
+    return next((folder for folder in folders if any((folder / mark).exists() for mark in _PROJECT_MARKS)), None)

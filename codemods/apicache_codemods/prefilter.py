@@ -98,13 +98,14 @@ class Prefilter:
     def _libraries_handed_on(self) -> Iterator[str]:
         """Modules of the project that others import a library from: `from .compat import httpx`."""
         for library in self._project.libraries:
-            for row in self._by_word.get(library, ()):
-                target = self._project.find(row.dotted, row.level, row.importer) if row.takes(library) else None
+            word = library.rpartition(".")[2]
+            for row in self._by_word.get(word, ()):
+                target = self._project.find(row.dotted, row.level, row.importer) if row.takes(word) else None
                 if target in self._by_importer:
                     yield target
 
     def _of_library(self, row: ImportRow) -> bool:
-        return not row.level and row.dotted.partition(".")[0] in self._project.libraries
+        return not row.level and self._project.may_hold_library(row.dotted)
 
     def _used(self, row: ImportRow, text: str) -> bool:
         if row.members:
@@ -145,6 +146,7 @@ class Prefilter:
         for row in self._by_importer.get(location, ()):
             if self._of_library(row):
                 found |= self._bound_of_library(row)
+            if row.dotted in self._project.libraries:
                 continue
             target = self._project.find(row.dotted, row.level, location)
             if target is None:
@@ -155,6 +157,21 @@ class Prefilter:
             inner = [(alias, carried.get(f"{target}/{name}")) for name, alias in row.members]
             found |= {alias: frozenset(names) for alias, names in inner if names}
         return found
+
+    def taken_from(self, location: str) -> Iterator[tuple[str, str]]:
+        """The names that a file imports from modules of the project, with the module that binds each."""
+        for row in self._by_importer.get(location, ()):
+            if row.members and not self._of_library(row):
+                target = self._project.find(row.dotted, row.level, location)
+                for name, alias in row.members if target is not None else ():
+                    yield alias, self._origin(target or "", name)
+
+    def _origin(self, location: str, name: str) -> str:
+        """The module that a package's `__init__` takes a name from, else the package itself."""
+        for row in self._by_importer.get(location, ()) if self._project.is_package(location) else ():
+            if row.takes(name):
+                return self._project.find(row.dotted, row.level, location) or location
+        return location
 
     def _bound_of_library(self, row: ImportRow) -> dict[str, Handles]:
         if not row.members:

@@ -76,11 +76,17 @@ class Module:
 
 
 class Project:
-    """The modules of a scan. `libraries` are import names that always mean the library, never a file of the project."""
+    """The modules of a scan. `libraries` are import names that always mean the library, never a file of the project.
 
-    def __init__(self, sources: Iterable[SourceFile], libraries: Iterable[str]) -> None:
+    Of those that are `common` words, only the ones that no file or folder of the project is called.
+    """
+
+    def __init__(self, sources: Iterable[SourceFile], libraries: Iterable[str], common: Iterable[str] = ()) -> None:
         self.sources: Mapping[str, SourceFile] = {_location(source.absolute): source for source in sources}
-        self.libraries = frozenset(libraries)
+        own = {word for word in common if any(f"/{word}/" in f"{location}/" for location in self.sources)}
+        self.libraries = frozenset(libraries) - own
+        self._tops = frozenset(library.partition(".")[0] for library in self.libraries)
+        self._above = frozenset(above for library in self.libraries for above in _above(library))
         self.failed: dict[str, SkippedFile] = {}
         self._modules: dict[str, Module | None] = {}
         self._folders = {folder for location in self.sources for folder in _parents(location)}
@@ -112,6 +118,16 @@ class Project:
         """Whether the project has a module or a folder of modules at this location."""
         return location in self.sources or location in self._folders
 
+    def is_library(self, dotted: str) -> bool:
+        """Whether a dotted name is a client library's module or lies below one."""
+        if dotted.partition(".")[0] not in self._tops:
+            return False
+        return dotted in self.libraries or not self.libraries.isdisjoint(_above(dotted))
+
+    def may_hold_library(self, dotted: str) -> bool:
+        """Whether a dotted name is a client library's module, lies below one or above one: `google`."""
+        return dotted in self._above or self.is_library(dotted)
+
     def find(self, dotted: str, level: int, importer: str) -> str | None:
         """The location that an import in the module at `importer` leads to; None for one outside the project.
 
@@ -124,13 +140,11 @@ class Project:
                 base = posixpath.dirname(base)
             location = posixpath.join(base, *dotted.split(".")) if dotted else base
             return location if self.exists(location) else None
-        top = dotted.partition(".")[0]
-        if top in self.libraries:
-            return None
         folder = importer.rpartition("/")[0]
         key = (folder, dotted)
         if key not in self._found:
-            self._found[key] = self._find_absolute(folder, top, dotted)
+            found = None if self.is_library(dotted) else self._find_absolute(folder, dotted.partition(".")[0], dotted)
+            self._found[key] = found
         return self._found[key]
 
     def _find_absolute(self, folder: str, top: str, dotted: str) -> str | None:
@@ -164,6 +178,12 @@ def lines_with(pattern: re.Pattern[str], text: str) -> tuple[int, ...]:
 
 def _location(absolute: str) -> str:
     return absolute.removesuffix(".py").removesuffix(_PACKAGE)
+
+
+def _above(dotted: str) -> Iterator[str]:
+    while "." in dotted:
+        dotted = dotted.rpartition(".")[0]
+        yield dotted
 
 
 def _parents(location: str) -> Iterator[str]:

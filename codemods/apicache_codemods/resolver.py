@@ -15,29 +15,39 @@ from apicache_codemods.bindings import (
     Assigned,
     Augmented,
     Binding,
+    Comprehension,
     Defined,
     Entered,
     Imported,
+    Iterated,
     Opaque,
     Parameter,
 )
+from apicache_codemods.arguments import Elsewhere, with_partial
+from apicache_codemods.caching import last_name
 from apicache_codemods.callers import Callers
 from apicache_codemods.classes import Classes
-from apicache_codemods.detector import Catalogue
+from apicache_codemods.containers import ANY, Containers
+from apicache_codemods.detector import Catalogue, Request
 from apicache_codemods.evaluator import united
 from apicache_codemods.functions import Functions, decorators, outside
+from apicache_codemods.imports import Imports
 from apicache_codemods.project import Project
 from apicache_codemods.scopes import Frame, Scope, final, lookup
+from apicache_codemods.standard import Standard, setting
 from apicache_codemods.values import (
     UNKNOWN,
     Client,
+    Collection,
     External,
     Generated,
     Inherited,
     Literal,
     Member,
     Nothing,
+    Partial,
     Prepared,
+    Producer,
     ProjectClass,
     ProjectFunction,
     ProjectInstance,
@@ -46,15 +56,19 @@ from apicache_codemods.values import (
     Unknown,
     Value,
     Values,
+    grown,
     join,
+    literal,
     text_of,
 )
+from apicache_codemods.written import Written
 
 _DEEPEST = 40  # chains in real code stay under ten; each level takes a handful of Python's stack frames
+_MOST_PASSED = 3  # parameters followed to callers, one behind the other
 _MOST = 12  # alternatives kept of one expression
-_COPIES = {"contextlib.closing", "contextlib.aclosing", "copy.copy", "copy.deepcopy"}
-_SAME = {*_COPIES, "apicache.per_event_loop", "functools.cache"}
+_CALLED_ITSELF = "()"
 _ENTERING = {"enter_context", "enter_async_context"}
+_ANYTHING = {"Any", "object"}
 _FROM_CLASS = {"__new__", "__init_subclass__", "__class_getitem__"}
 
 
@@ -74,9 +88,17 @@ class Resolver:
         self._callers = callers
         self.functions = Functions(self)
         self.classes = Classes(self, self.functions, catalogue)
+        self._imports = Imports(self, project, enters)
+        self._written = Written(project)
+        self._containers = Containers(self, self._written)
+        self._standard = Standard(self, self._containers)
         self._known: dict[ast.expr, Values] = {}
         self._active: set[object] = set()
+        self._doubtful: set[ast.expr] = set()
+        """Those of `_known` that may be worth more when `enters` has grown."""
+        self.doubts = 0
         self._depth = 0
+        self._passing = 0
         self._by_type: dict[type[ast.expr], Callable[[Any, Frame], Values]] = {
             ast.Name: self._name,
             ast.Attribute: self._attribute,
@@ -93,22 +115,40 @@ class Resolver:
             ast.Tuple: self._display,
             ast.List: self._display,
             ast.Dict: self._display,
+            ast.Set: self._set,
+            ast.ListComp: self._comprehension,
+            ast.SetComp: self._comprehension,
+            ast.DictComp: self._comprehension,
+            ast.GeneratorExp: self._comprehension,
+            Elsewhere: self._elsewhere,
         }
 
     def forget(self) -> None:
-        """Forget what was found, because `enters` has grown."""
-        self._known.clear()
-        self.functions = Functions(self)
-        self.classes = Classes(self, self.functions, self.catalogue)
+        """Forget what may be worth more now, because `enters` has grown."""
+        for expression in self._doubtful:
+            del self._known[expression]
+        self._doubtful.clear()
+        self.functions.forget()
+        self.classes.forget()
+
+    def doubt(self) -> None:
+        """Note that what is being evaluated may be worth more when `enters` has grown."""
+        self.doubts += 1
 
     def evaluate(self, expression: ast.expr, frame: Frame) -> Values:
         """The alternatives an expression may be worth where it stands; at least one."""
         known = self._known.get(expression)
         if known is not None:
+            if expression in self._doubtful:
+                self.doubts += 1
             return known
         evaluate = self._by_type.get(type(expression))
-        if evaluate is None or self._depth >= _DEEPEST or expression in self._active:
+        if evaluate is None:
             return (UNKNOWN,)
+        if self._depth >= _DEEPEST or expression in self._active:
+            self.doubts += 1
+            return (UNKNOWN,)
+        before = self.doubts
         self._active.add(expression)
         self._depth += 1
         try:
@@ -119,11 +159,17 @@ class Resolver:
         if len(values) > _MOST:
             values = (*values[:_MOST], UNKNOWN)
         self._known[expression] = values
+        if self.doubts != before:
+            self._doubtful.add(expression)
         return values
 
     def text(self, expression: ast.expr, frame: Frame) -> Text:
         """The text an expression is worth, a hole when it is none or not one."""
         return text_of(self.evaluate(expression, frame))
+
+    def elements(self, value: Value) -> Values:
+        """What a container may hold."""
+        return self._containers.element(value, ANY)
 
     def bound(self, binding: Binding) -> Values:  # noqa: PLR0911 - one row per kind of binding
         """The alternatives one binding may bind."""
@@ -136,15 +182,17 @@ class Resolver:
             case Annotated(annotation=annotation):
                 return self.classes.annotated(annotation, frame)
             case Augmented(target=target, operator=ast.Add(), value=value):
-                return (join(self.text(target, frame), self.text(value, frame)),)
+                return (grown(self.text(target, frame), self.text(value, frame)),)
             case Imported() as imported:
-                return self._imported(imported, binding.scope)
+                return self._imports.imported(imported, binding.scope)
             case Defined(node=ast.ClassDef() as node):
                 return (ProjectClass(binding.scope.child(node)),)
             case Defined(node=node):
                 return (ProjectFunction(binding.scope.child(node)),)
             case Parameter() as parameter:
                 return self._parameter(parameter, binding)
+            case Iterated(iterable=iterable, unpack=unpack):
+                return self._unpacked(self._containers.iterated(iterable, frame), unpack)
             case Opaque() | Augmented():
                 return (UNKNOWN,)
 
@@ -152,69 +200,17 @@ class Resolver:
         """What a value annotated so is an instance of."""
         return self.classes.annotated(annotation, frame)
 
-    def member(self, location: str, name: str) -> Values:
-        """What a name of a project module is worth; empty when the module has no such name."""
-        key = (location, name)
-        if key in self._active:
-            return ()
-        self._active.add(key)
-        try:
-            return self._member(location, name)
-        finally:
-            self._active.discard(key)
-
-    def _member(self, location: str, name: str) -> Values:
-        module = self.project.module(location) if location in self._enters else None
-        if module is not None and name in module.scope.bindings:
-            found = united(*(self.bound(binding) for binding in final(name, module.scope)))
-            if found:
-                return found
-        inner = f"{location}/{name}"
-        if self.project.exists(inner):
-            return (ProjectModule(inner),)
-        return self._starred(module.scope, name) if module is not None else ()
-
-    def _starred(self, scope: Scope, name: str) -> Values:
-        for star in scope.names.stars:
-            origin = self.project.find(star.module, star.level, scope.owner)
-            if origin is not None:
-                found = self.member(origin, name)
-                if found:
-                    return found
-            elif star.module.partition(".")[0] in self.project.libraries:
-                return (External(f"{star.module}.{name}"),)
-        return ()
-
-    def _imported(self, imported: Imported, scope: Scope) -> Values:
-        location = self.project.find(imported.module, imported.level, scope.owner)
-        if imported.name is None:
-            return (ProjectModule(location),) if location is not None else (External(imported.module),)
-        if location is None:
-            return (External(f"{imported.module}.{imported.name}"),)
-        return self.member(location, imported.name)
-
     def _assigned(self, source: Assigned, frame: Frame) -> Values:
-        values = self.evaluate(source.value, frame)
-        for index in source.unpack:
-            values = united(*(self._element(value, index) for value in values))
+        values = self._unpacked(self.evaluate(source.value, frame), source.unpack)
         if source.annotation is not None and all(isinstance(value, Unknown | Nothing) for value in values):
             declared = self.classes.annotated(source.annotation, frame)
             return united(declared, values)
         return values
 
-    def _element(self, value: Value, index: object) -> Values:
-        if not isinstance(value, Literal):
-            return (UNKNOWN,)
-        node = value.node
-        if isinstance(node, ast.Dict):
-            for key, item in zip(node.keys, node.values, strict=True):
-                if isinstance(key, ast.Constant) and key.value == index:
-                    return self.evaluate(item, value.frame)
-            return (UNKNOWN,)
-        starred = any(isinstance(element, ast.Starred) for element in node.elts)
-        if isinstance(index, int) and not starred and -len(node.elts) <= index < len(node.elts):
-            return self.evaluate(node.elts[index], value.frame)
-        return (UNKNOWN,)
+    def _unpacked(self, values: Values, unpack: tuple[int, ...]) -> Values:
+        for index in unpack:
+            values = united(*(self._containers.element(value, index) for value in values))
+        return values
 
     def _parameter(self, parameter: Parameter, binding: Binding) -> Values:
         scope = binding.scope
@@ -228,29 +224,39 @@ class Resolver:
         if parameter.annotation is not None:
             declared = self.classes.annotated(parameter.annotation, outside(scope))
             if any(not isinstance(value, Unknown | Nothing) for value in declared):
-                return declared
+                return self._injected(parameter, scope) or declared
         found: list[Value] = []
         if parameter.default is not None:
             found.extend(self.evaluate(parameter.default, outside(scope)))
-        if parameter.annotation is None:
+        if parameter.annotation is None or last_name(parameter.annotation) in _ANYTHING:
             found.extend(self._passed(binding))
         # A text is what some callers pass: which one, the call that is asked about decides.
         return united(tuple(value for value in found if not isinstance(value, Text | Nothing | Unknown)), (unknown,))
 
+    def _injected(self, parameter: Parameter, scope: Scope) -> Values:
+        """The client that a framework passes for a parameter: `client: Client = Depends(get_client)`."""
+        values = self.evaluate(parameter.default, outside(scope)) if isinstance(parameter.default, ast.Call) else ()
+        return tuple(value for value in values if isinstance(value, Client) and value.constructed is not None)
+
     def _passed(self, parameter: Binding) -> Values:
         """What callers pass for a parameter."""
-        if self._callers is None or parameter in self._active:
+        if self._callers is None:
+            return ()
+        self.doubts += 1
+        if parameter in self._active or self._passing >= _MOST_PASSED:
             return ()
         self._active.add(parameter)
+        self._passing += 1
         try:
             callers = list(self._callers.of(parameter.scope, self))
             return united(*(self.functions.argument(parameter, *caller) for caller in callers))
         finally:
+            self._passing -= 1
             self._active.discard(parameter)
 
     def _enter(self, value: Value) -> Values:
         match value:
-            case Client():
+            case Client() | Member():
                 return (value,)
             case Generated():
                 return self.functions.entered(value)
@@ -269,29 +275,36 @@ class Resolver:
     def _name(self, expression: ast.Name, frame: Frame) -> Values:
         found = lookup(expression.id, frame, (expression.lineno, expression.col_offset))
         if found is not None:
-            return united(*(self.bound(binding) for binding in found[1]))
-        return self._starred(frame.scope.module, expression.id) or (External(f"builtins.{expression.id}"),)
+            return united(*(self.bound(binding) for binding in reversed(found[1])))
+        return self._imports.starred(frame.scope.module, expression.id) or (External(f"builtins.{expression.id}"),)
 
     def _attribute(self, expression: ast.Attribute, frame: Frame) -> Values:
-        return united(*(self.attribute(value, expression.attr) for value in self.evaluate(expression.value, frame)))
+        found = united(*(self.attribute(value, expression.attr) for value in self.evaluate(expression.value, frame)))
+        if found == (UNKNOWN,):
+            return self._written_on(expression, frame) or found
+        return found
+
+    def _written_on(self, expression: ast.Attribute, frame: Frame) -> Values:
+        """What is assigned to an attribute of an object that is nothing known: of `threading.local()`."""
+        return united(*(self.bound(binding) for binding in self._written.attributes(expression, frame)))
 
     def attribute(self, value: Value, name: str) -> Values:  # noqa: C901, PLR0911 - one row per kind of value
         """What an attribute of a value is worth; at least one alternative."""
         match value:
             case ProjectModule(location=location):
-                return self.member(location, name) or (UNKNOWN,)
+                return self._imports.member(location, name) or (UNKNOWN,)
             case External(name=outer):
                 return (External(f"{outer}.{name}"),)
-            case Client(project_class=None):
-                return (Member(value, (name,)),)
             case Client(project_class=ProjectClass() as of):
                 return self.classes.attribute(of, name, value) or (Member(value, (name,)),)
             case Member(client=client, path=path):
                 return (Member(client, (*path, name)),)
             case ProjectClass() as of:
                 return self.classes.attribute(of, name, of) or (UNKNOWN,)
-            case ProjectInstance(of=of):
-                return self.classes.attribute(of, name, value) or (UNKNOWN,)
+            case ProjectInstance():
+                return self._instance_attribute(value, name) or (UNKNOWN,)
+            case Client(project_class=None):
+                return (self._client_attribute(value, name),)
             case Inherited(of=of):
                 return self.classes.inherited(of, name, self.classes.instance(of)) or (UNKNOWN,)
             case Prepared():
@@ -301,6 +314,35 @@ class Resolver:
             case _:
                 return (UNKNOWN,)
 
+    def _instance_attribute(self, instance: ProjectInstance, name: str) -> Values:
+        of = instance.of
+        found = self.classes.attribute(of, name, instance)
+        if found and not all(isinstance(value, Unknown) and value.parameter is None for value in found):
+            return found
+        if name.startswith("__"):
+            return found
+        if self.classes.is_settings(of):
+            return (setting(name.upper()),)
+        return self.classes.proxied(of, name, instance) or self._of_derived(of, name) or found
+
+    def _of_derived(self, of: ProjectClass, name: str) -> Values:
+        """An attribute that only classes which derive from a class set."""
+        key = (of, name)
+        self.doubts += 1
+        if self._callers is None or key in self._active:
+            return ()
+        self._active.add(key)
+        try:
+            derived = list(self._callers.derived(of, self))
+            found = (self.classes.attribute(each, name, self.classes.instance(each)) for each in derived)
+            return united(*(tuple(value for value in values if not isinstance(value, Unknown)) for values in found))
+        finally:
+            self._active.discard(key)
+
+    def _client_attribute(self, client: Client, name: str) -> Value:
+        held = client.constructor.holds.get(name)
+        return Member(client, (name,)) if held is None else self.classes.client(held)
+
     def _call(self, expression: ast.Call, frame: Frame) -> Values:
         function = expression.func
         if isinstance(function, ast.Attribute):
@@ -309,9 +351,12 @@ class Resolver:
             receiver = self.evaluate(function.value, frame)
             if any(isinstance(value, Text) for value in receiver):
                 return (texts.method_result(text_of(receiver), function.attr, expression, self._texts_in(frame)),)
+            held = self._containers.method(receiver, expression, frame)
+            if held is not None:
+                return held
         return united(*(self.called(value, expression, frame) for value in self.evaluate(function, frame)))
 
-    def called(self, callee: Value, call: ast.Call, frame: Frame) -> Values:  # noqa: PLR0911 - as above
+    def called(self, callee: Value, call: ast.Call, frame: Frame) -> Values:
         """What calling a value gives."""
         match callee:
             case External(name=name):
@@ -322,34 +367,44 @@ class Resolver:
                 return (made,)
             case ProjectFunction():
                 return self.functions.called(callee, call, frame)
-            case Member(client=client, path=(name,)) if name in client.detector.same_client:
-                return (client,)
-            case Member(client=client, path=("__enter__" | "__aenter__",)):
-                return (client,)
+            case Client(constructor=constructor) if _CALLED_ITSELF in constructor.opens:
+                return self.classes.made(constructor.opens[_CALLED_ITSELF], call, frame)
             case Prepared():
                 return (callee,)
-            case Member(path=("prepare_request",)) if call.args:
+            case Producer(made=made):
+                return made
+            case Partial(function=function):
+                return self.called(function, with_partial(callee, call), frame)
+            case Member():
+                return self._called_member(callee, call, frame)
+            case _:
+                return (UNKNOWN,)
+
+    def _called_member(self, callee: Member, call: ast.Call, frame: Frame) -> Values:
+        client = callee.client
+        opened = client.constructor.opens.get(".".join(callee.path))
+        if opened is not None:
+            return self.classes.made(opened, call, frame)
+        match callee.path:
+            case (name,) if name in client.detector.same_client or name in {"__enter__", "__aenter__"}:
+                return (client,)
+            case ("prepare_request",) if call.args:
                 return self.evaluate(call.args[0], frame)
-            case Member(client=client, path=(name,)) if name in client.detector.requests:
+            case (name,) if name in client.detector.requests:
                 return (Prepared(client.detector.requests[name], call, frame, client),)
             case _:
                 return (UNKNOWN,)
 
     def _called_external(self, name: str, call: ast.Call, frame: Frame) -> Values:
         if name in self.catalogue.constructors:
-            return (self.classes.client(name, call, frame),)
+            return self.classes.made(name, call, frame)
+        if name in self.catalogue.wrappers:
+            return self.classes.wrapped(name, call, frame)
         if name in self.catalogue.requests:
             return (Prepared(self.catalogue.requests[name], call, frame),)
-        if name == "builtins.super":
-            return self._super(frame.scope)
-        return self._of_first(name, call.args[0], frame) if call.args else (UNKNOWN,)
-
-    def _of_first(self, name: str, first: ast.expr, frame: Frame) -> Values:
-        if name == "typing.cast":
-            return self.classes.annotated(first, frame)
-        if name == "builtins.str":
-            return (self.text(first, frame),)
-        return self.evaluate(first, frame) if name in _SAME else (UNKNOWN,)
+        if name in self.catalogue.statements:
+            return (Prepared(Request(method=self.catalogue.statements[name], url=""), call, frame),)
+        return self._super(frame.scope) if name == "builtins.super" else self._standard.called(name, call, frame)
 
     def _super(self, scope: Scope) -> Values:
         function = scope.function
@@ -365,6 +420,8 @@ class Resolver:
                 return (texts.concatenated(expression, self._texts_in(frame)),)
             case ast.BinOp(op=ast.Mod(), left=left, right=right):
                 return (texts.interpolated(self.text(left, frame), right, self._texts_in(frame)),)
+            case ast.BinOp(op=ast.Div(), left=left, right=right):
+                return (join(self.text(left, frame), literal("/"), self.text(right, frame)),)
             case ast.BinOp(op=ast.BitOr(), left=left, right=right):
                 return united(self.evaluate(left, frame), self.evaluate(right, frame))
             case _:
@@ -374,10 +431,19 @@ class Resolver:
         return lambda expression: self.text(expression, frame)
 
     def _subscript(self, expression: ast.Subscript, frame: Frame) -> Values:
-        if not isinstance(expression.slice, ast.Constant):
-            return (UNKNOWN,)
-        index = expression.slice.value
-        return united(*(self._element(value, index) for value in self.evaluate(expression.value, frame)))
+        index = expression.slice
+        if isinstance(index, ast.Constant) and isinstance(index.value, str):
+            for value in self.evaluate(expression.value, frame):
+                if isinstance(value, External) and (value.name == "os.environ" or index.value.isupper()):
+                    return (setting(index.value),)
+        generic = tuple(value for value in self.evaluate(expression.value, frame) if self._is_class(value))
+        return generic or self._containers.subscript(expression, frame)
+
+    def _is_class(self, value: Value) -> bool:
+        """Whether subscribing a value is naming a generic class: `psycopg.Connection[DictRow]`."""
+        return isinstance(value, ProjectClass) or (
+            isinstance(value, External) and value.name in self.catalogue.constructors
+        )
 
     def _either(self, expression: ast.BoolOp | ast.IfExp, frame: Frame) -> Values:
         match expression:
@@ -396,3 +462,12 @@ class Resolver:
 
     def _display(self, expression: ast.Tuple | ast.List | ast.Dict, frame: Frame) -> Values:
         return (Literal(expression, frame),)
+
+    def _set(self, expression: ast.Set, frame: Frame) -> Values:
+        return (Collection(united(*(self.evaluate(element, frame) for element in expression.elts))),)
+
+    def _comprehension(self, expression: Comprehension, frame: Frame) -> Values:
+        return self._containers.comprehension(expression, frame)
+
+    def _elsewhere(self, expression: Elsewhere, _: Frame) -> Values:
+        return self.evaluate(expression.value, expression.frame)

@@ -140,7 +140,7 @@ def lookup(name: str, frame: Frame, position: Position) -> tuple[Scope, list[Bin
         if outward == "global":
             module = scope.module
             return (module, final(name, module)) if name in module.bindings else None
-        visible = scope.kind != "class" or scope is frame.scope
+        visible = scope.kind != "class" or (scope is frame.scope and _is_bound(name, frame, position))
         if visible and outward is None and name in scope.bindings:
             found = scope.bindings[name]
             if inline and frame.block is not None:
@@ -149,6 +149,12 @@ def lookup(name: str, frame: Frame, position: Position) -> tuple[Scope, list[Bin
         inline = inline and scope.kind == "comprehension"
         scope = scope.parent
     return None
+
+
+def _is_bound(name: str, frame: Frame, position: Position) -> bool:
+    """Whether a class body has bound a name so far: in `URL = URL` the right side is the module's."""
+    bindings = frame.scope.bindings.get(name, ())
+    return frame.block is None or any(binding.position <= position for binding in bindings)
 
 
 def final(name: str, scope: Scope) -> list[Binding]:

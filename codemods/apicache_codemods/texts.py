@@ -5,8 +5,8 @@ import re
 import string
 from collections.abc import Callable
 
-from apicache_codemods.endpoints import strip
-from apicache_codemods.values import HOLE, NOTHING, UNKNOWN, Text, Unknown, Value, exact, join, literal
+from apicache_codemods.endpoints import base_joined, base_resolved, strip
+from apicache_codemods.values import HOLE, NOTHING, UNKNOWN, Text, Unknown, Value, exact, join, literal, united_texts
 
 Evaluate = Callable[[ast.expr], Text]
 """Gives the text of an expression where it stands, a hole when it has none."""
@@ -48,6 +48,8 @@ def concatenated(node: ast.BinOp, text: Evaluate) -> Text:
 
 def interpolated(template: Text, arguments: ast.expr, text: Evaluate) -> Text:
     """`template % arguments`, for a literal template."""
+    if template.others:
+        return united_texts([interpolated(option, arguments, text) for option in template.options])
     known = exact(template)
     if known is None:
         return HOLE
@@ -76,6 +78,9 @@ def _keys(node: ast.Dict) -> dict[str, ast.expr]:
 
 def method_result(receiver: Text, name: str, call: ast.Call, text: Evaluate) -> Value:
     """What a method of `str` gives, for those that URLs are built with."""
+    if receiver.others:
+        found = [method_result(option, name, call, text) for option in receiver.options]
+        return united_texts([each for each in found if isinstance(each, Text)] or [HOLE])
     match name:
         case "format":
             return _format(receiver, call, text)
@@ -87,10 +92,46 @@ def method_result(receiver: Text, name: str, call: ast.Call, text: Evaluate) -> 
         case "lower" | "upper":
             known = exact(receiver)
             return UNKNOWN if known is None else literal(known.lower() if name == "lower" else known.upper())
-        case "__str__" | "encode" | "decode" | "unicode_string":
+        case "__str__" | "encode" | "decode" | "unicode_string" | "geturl" | "bindparams" | "columns" | "as_string":
             return receiver
+        case "join" if call.args and isinstance(call.args[0], ast.List | ast.Tuple):
+            pieces = [text(each) if not isinstance(each, ast.Starred) else HOLE for each in call.args[0].elts]
+            return join(*[part for piece in pieces for part in (receiver, piece)][1:])
+        case "replace" if len(call.args) > 1:
+            return _replaced(receiver, text(call.args[0]), text(call.args[1]))
+        case "removeprefix" | "removesuffix" if call.args:
+            known, gone = exact(receiver), exact(text(call.args[0]))
+            if known is None or gone is None:
+                return receiver if known is None else UNKNOWN
+            return literal(known.removeprefix(gone) if name == "removeprefix" else known.removesuffix(gone))
         case _:
             return UNKNOWN
+
+
+def _replaced(receiver: Text, old: Text, new: Text) -> Text:
+    """`receiver.replace(old, new)`: what is replaced inside the known pieces."""
+    known = exact(old)
+    if not known:
+        return HOLE
+    pieces: list[Text] = []
+    for part in receiver.parts:
+        first, *more = part.split(known) if isinstance(part, str) else (part,)
+        pieces.append(literal(first) if isinstance(first, str) else Text((first,)))
+        pieces += [each for piece in more for each in (new, literal(piece))]
+    return join(*pieces)
+
+
+def url_joined(base: Text, path: Text) -> Text:
+    """`urljoin(base, path)` (RFC 3986, section 5.2), as far as it is known where the last slash of the base stands."""
+    if base.others or path.others:
+        return united_texts([url_joined(one, other) for one in base.options for other in path.options])
+    rooted = bool(path.parts) and isinstance(path.parts[0], str) and path.parts[0].startswith("/")
+    if rooted or not path.parts:
+        return base_resolved(base, path) if path.parts else base
+    known = base.parts[-1] if base.parts else ""
+    if isinstance(known, str) and not known.endswith("/") and known.count("/") > known.count("//") * 2:
+        base = Text((*base.parts[:-1], known[: known.rfind("/") + 1]))
+    return base_joined(base, path)
 
 
 def _format(template: Text, call: ast.Call, text: Evaluate) -> Text:

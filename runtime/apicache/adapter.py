@@ -136,6 +136,24 @@ class Adapter(Protocol):
         """A new response equal to the one that `data` was taken from; `context` is None for operations."""
 
 
+class Binding(Adapter, Protocol):
+    """An adapter some of whose calls are made on a connection, a session of the caller's own.
+
+    Such a call is made while its caller waits, and at no other time: not to refresh, nor past its caller's timeout or
+    cancellation; the caller does other things on the connection then. How it fails is told to no other caller.
+    """
+
+    def is_bound(self, function: Callable[..., Any]) -> bool:
+        """Whether a known call is one; False where the library takes a connection of its own for it."""
+
+
+class Naming(Adapter, Protocol):
+    """An adapter that names calls which it refuses, too."""
+
+    def label_of(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
+        """As `Identified.label`; None where it finds no name."""
+
+
 class Revalidating(Adapter, Protocol):
     """An adapter some of whose calls can ask whether what is stored still holds (`Identified.revalidate`)."""
 

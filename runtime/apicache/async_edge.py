@@ -11,7 +11,7 @@ from apicache.flow import Answer, Flow, Make, Read, Run, Step, Steps, waits
 from apicache.planning import Plan
 from apicache.reads import BatchedReads
 from apicache.storing import Outcome, finished, outcome_of
-from apicache.thread_loads import in_own_thread
+from apicache.thread_loads import InThreads, in_own_thread
 
 if TYPE_CHECKING:
     from apicache.stack import Found
@@ -44,7 +44,8 @@ class AsyncEdge(Flow):
             if far is not None:
                 return far
             # In another kind of event loop, nothing here can wait.
-            flight, leads = (None, False) if loop is None else self.flights.join(plan.key or b"", loop)
+            join, key = self.flights.join, plan.key or b""
+            flight, leads = (None, False) if loop is None else join(key, loop, is_bound=plan.is_bound)
             if flight is None:
                 return await self._by_itself(plan)
             if leads:
@@ -72,11 +73,13 @@ class AsyncEdge(Flow):
             if leads and flight.done:  # the load had nothing to wait for
                 return self._led(plan, self.flights.landed(flight))
             answer = await self._arrive(plan, flight, leads)
-        except AbandonedError:
-            if leads:
-                raise asyncio.CancelledError from None
-            raise
-        return answer or await self._by_itself(plan)
+        except AbandonedError as abandoned:
+            if not leads:
+                raise
+            interruption = abandoned.by
+        else:
+            return answer or await self._by_itself(plan)
+        raise asyncio.CancelledError if interruption is None else interruption
 
     async def answer_missed(self, missed: Missed) -> Any:
         """The result for an async caller, as `answer`; a hit in the far tiers goes the short way."""
@@ -112,14 +115,21 @@ class AsyncEdge(Flow):
 
     async def _arrive(self, plan: Plan, flight: Flight[Outcome], leads: bool) -> Answer | None:  # noqa: FBT001 - of join
         latest = self.tiers.markers.latest
-        for seconds in waits(plan.policy):
+        owns = leads and plan.is_bound
+        for seconds in (plan.policy.hard_timeout,) if owns else waits(plan.policy):
             try:
-                outcome = await self.flights.wait_async(flight, seconds)
+                outcome = await self.flights.wait_async(flight, seconds, owns=owns)
             except WaitedTooLongError:
                 late = self._too_late(plan, flight)
                 if late is not None:
                     return late
                 self.flights.rejoin(flight)
+            except AbandonedError:
+                raise
+            except Exception:
+                if self.is_of_another(plan, flight, leads=leads):
+                    return None
+                raise
             else:
                 return self._led(plan, outcome) if leads else self._followed(plan, outcome, latest)
         self.flights.leave(flight)
@@ -127,7 +137,7 @@ class AsyncEdge(Flow):
 
     async def _by_itself(self, plan: Plan) -> Answer:
         start = self.start()
-        value = await _made(plan.load, in_thread=plan.in_thread)
+        value = await _made(plan.load, _spread(plan))
         return self._led(plan, self.settle(plan, outcome_of(plan, value, self.load_of(start)), start))
 
     async def rest(self, plan: Plan, begun: Awaitable[Any], start: Start) -> Outcome:
@@ -155,7 +165,7 @@ class AsyncEdge(Flow):
 
     async def _do(self, step: Step) -> Any:
         if isinstance(step, Make):
-            return await _made(step.load, in_thread=step.in_thread)
+            return await _made(step.load, step.in_thread_of)
         if isinstance(step, Read):
             return await self._batched_reads().read(step.key)
         if isinstance(step, Run):
@@ -194,13 +204,13 @@ class AsyncEdge(Flow):
             if found is None and self.tiers.far:
                 found = self.judge(plan, await self._batched_reads().read(plan.key or b""))
             start = self.start()
-            value = await _made(plan.load, in_thread=plan.in_thread)
+            value = await _made(plan.load, _spread(plan))
             outcome = outcome_of(plan, value, self.load_of(start))
             self.compare(plan, found, outcome)
             return self._led(plan, self.settle(plan, outcome, start))
         if route is Route.OBSERVE:
             self.observe(plan)
-        value = await _made(plan.load, in_thread=plan.in_thread)
+        value = await _made(plan.load, _spread(plan))
         if route is Route.WRITE:
             markers = self.after_write(plan, value)  # here at once: a caller that is cancelled now has written
             if markers and self.tiers.shared:
@@ -213,9 +223,15 @@ class AsyncEdge(Flow):
         return None if doing is None else await asyncio.wrap_future(doing)
 
 
-async def _made(load: Callable[[], Any], *, in_thread: bool) -> Any:
+def _spread(plan: Plan) -> Plan | None:
+    """The plan, where it is made in a thread whatever its policy: as one of many."""
+    return plan if plan.in_thread else None
+
+
+async def _made(load: Callable[[], Any], in_thread_of: Plan | None) -> Any:
     """The result of a load, whether it is one or an awaitable of one; of a sync one in a thread, if so asked."""
-    if not in_thread:
+    if in_thread_of is None:
         return await awaited(load())
+    run = InThreads(in_own_thread, in_thread_of)
     by_threads = getattr(load, "run_by", None)  # a batch's: it is the batch's call that is made there
-    return await (in_own_thread(load) if by_threads is None else by_threads(in_own_thread)())
+    return await (run(load) if by_threads is None else by_threads(run)())

@@ -26,6 +26,8 @@ class Breaker:
         self._probe_at: float | None = None
         """When the next probe may pass; None while closed."""
         self._probing = False
+        self._probe = 0
+        """The number of the latest probe, from 1."""
         self.after_fork()
 
     def after_fork(self) -> None:
@@ -42,17 +44,34 @@ class Breaker:
 
     def allows(self) -> bool:
         """Whether the caller may use the tier now; the caller that gets True while it is open is the probe."""
+        return self.admits() is not None
+
+    def admits(self) -> int | None:
+        """As `allows`: None where the caller may not; 0 while it is closed; else the number of the probe it is."""
         if self.is_closed():  # without the lock: at worst one more call reaches a tier that just failed
-            return True
+            return 0
         with self._lock:
             if self._probe_at is None:
-                return True
+                return 0
             now = self._clock.monotonic()
             if now < self._probe_at:
-                return False
+                return None
             self._probing = True
+            self._probe += 1
             self._probe_at = now + self._probe_seconds
-            return True
+            return self._probe
+
+    def is_due(self) -> bool:
+        """Whether `allows` would say so; takes no probe."""
+        at = self._probe_at
+        return at is None or self._clock.monotonic() >= at
+
+    def given_back(self, probe: int) -> None:
+        """What was admitted has ended without telling anything of the tier: another may be that probe, at once."""
+        with self._lock:
+            if probe and probe == self._probe and self._probing:
+                self._probing = False
+                self._probe_at = self._clock.monotonic()
 
     def succeeded(self) -> None:
         """The tier answered: a probe's success closes the breaker."""

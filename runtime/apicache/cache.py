@@ -102,8 +102,8 @@ class UnifiedAPICache(CallSurface):
         `[tool.apicache.providers]` sets, `sender` what their requests are sent by. Raises InputError for what does
         not fit.
         """
-        if tiers is not None and directory is not None:
-            raise InputError("both tiers and directory were given; a directory belongs to the default disk tier")
+        if tiers is not None:
+            _check_tiers(tiers, directory)
         if usage_log and directory is None:
             raise InputError("usage_log needs a directory to lie in; give directory=...")
         options: dict[str, Any] = dict(policy or {})
@@ -323,6 +323,19 @@ class UnifiedAPICache(CallSurface):
         """Write what waits and release what the tiers hold open; the next call opens it again."""
         self._engine.close_providers()
         self._engine.close()
+
+
+def _check_tiers(tiers: object, directory: object) -> None:
+    """Raises InputError for names in the tiers' place, and for a folder beside them."""
+    for_names = "memory alone: leave tiers out; memory and a disk tier: directory='...' alone; any others: tiers=[...]"
+    if directory is not None:
+        raise InputError(f"both tiers and directory were given; a directory is the default disk tier's. {for_names}")
+    listed = list(tiers) if isinstance(tiers, Iterable) and not isinstance(tiers, str | Mapping) else None
+    if listed is None or not all(hasattr(tier, "get_many") for tier in listed):
+        raise InputError(
+            f"tiers={tiers!r} is no list of tiers. {for_names} of objects such as "
+            "apicache.tiers.memory.MemoryTier(); names belong into [tool.apicache], as tiers = ['memory', 'disk']"
+        )
 
 
 def _provider_settings(options: "ProviderOptions") -> "ProviderSettings":

@@ -99,7 +99,7 @@ class Core(Resources):
         if verdict is Verdict.GONE:
             return None
         beta = plan.policy.early_refresh
-        if verdict is Verdict.FRESH and beta and is_due_early(entry, now, beta, self.random()):
+        if verdict is Verdict.FRESH and beta and not plan.is_bound and is_due_early(entry, now, beta, self.random()):
             verdict = Verdict.EARLY
         return Judged(entry, found.tier, verdict)
 
@@ -118,6 +118,8 @@ class Core(Resources):
             return judged.verdict is Verdict.FRESH and not plan.reloads
         if judged.verdict is Verdict.FRESH or judged.verdict is Verdict.EARLY:  # a set would hash them, in Python
             return True
+        if plan.is_bound:  # nobody can refresh it but its caller
+            return False
         return judged.verdict is Verdict.STALE and is_within(
             plan.policy, judged.entry, plan.policy.stale_while_revalidate, self.clock.now()
         )

@@ -23,7 +23,14 @@ _CHECK_SECONDS: Final = 1.0
 
 
 class AbandonedError(Exception):
-    """The flight ended without an outcome (its leader was interrupted): whoever waits starts over."""
+    """The flight ended without an outcome (its leader was interrupted): whoever waits starts over.
+
+    All but its leader, if that waits too: it raises `by`, what the load was interrupted by, where that is known.
+    """
+
+    def __init__(self, by: BaseException | None = None) -> None:
+        super().__init__()
+        self.by = by
 
 
 class WaitedTooLongError(Exception):
@@ -40,6 +47,8 @@ class Flight(Generic[_O]):
     waiters = 1
     kept = False
     """True when it goes on though nobody waits: a refresh, or a load that a caller did not wait out."""
+    is_bound = False
+    """True when its load is made on its leader's own connection: it ends when the leader waits no longer."""
     fallback: Any = None
     """What a caller whose time is over may be given instead, once the flight has found it."""
     waits_for: "set[Flight[_O]] | None" = None
@@ -117,7 +126,7 @@ class FlightTable(Generic[_O]):
         self._flights = {}
 
     def join(
-        self, key: bytes, loop: asyncio.AbstractEventLoop | None, *, may_lead: bool = True
+        self, key: bytes, loop: asyncio.AbstractEventLoop | None, *, may_lead: bool = True, is_bound: bool = False
     ) -> tuple[Flight[_O] | None, bool]:
         """The key's flight and whether the caller leads it; no flight when waiting for it could never end.
 
@@ -133,6 +142,7 @@ class FlightTable(Generic[_O]):
                 return None, False
             if flight is None:
                 own: Flight[_O] = Flight(key, loop)
+                own.is_bound = is_bound
                 flight = self._flights.setdefault(key, own)  # `lead` takes no lock
                 if flight is own:
                     _note(outer, own)
@@ -193,9 +203,7 @@ class FlightTable(Generic[_O]):
         def ended(task: "asyncio.Task[None]") -> None:
             # A task cancelled before its first step has run nothing of `_fly`.
             load.close()
-            self.land_with(flight, AbandonedError())
-            if not task.cancelled():
-                task.exception()
+            self.land_with(flight, AbandonedError(None if task.cancelled() else task.exception()))
 
         task.add_done_callback(ended)
 
@@ -234,11 +242,14 @@ class FlightTable(Generic[_O]):
         for wake in flight.wakes:
             wake()
 
-    def leave(self, flight: Flight[_O]) -> bool:
-        """One waiter gives up; the last one to leave an async load cancels it. Gives whether this one did."""
+    def leave(self, flight: Flight[_O], *, owns: bool = False) -> bool:
+        """One waiter gives up; the last one to leave an async load cancels it. Gives whether this one did.
+
+        So does one who `owns` it, whoever else waits: they start over.
+        """
         with self._lock:
             flight.waiters -= 1
-            last = flight.waiters == 0 and not flight.done and not flight.kept
+            last = (owns or (flight.waiters == 0 and not flight.kept)) and not flight.done
             if last:
                 self._forget(flight)
         cancels = last and flight.task is not None and flight.loop is not None and not flight.loop.is_closed()
@@ -282,10 +293,10 @@ class FlightTable(Generic[_O]):
         wait_no_longer(flight)
         return flight.result()  # how many wait for it no longer matters
 
-    async def wait_async(self, flight: Flight[_O], seconds: float | None = None) -> _O:
+    async def wait_async(self, flight: Flight[_O], seconds: float | None = None, *, owns: bool = False) -> _O:
         """Wait for the outcome; raises what the load raised, AbandonedError, or WaitedTooLongError.
 
-        Cancelling leaves the flight; waiting too long leaves it to go on by itself.
+        Cancelling leaves the flight; waiting too long leaves it to go on by itself, unless the caller `owns` it.
         """
         if flight.done:  # landed before anybody had to wait
             return self.landed(flight)
@@ -296,11 +307,15 @@ class FlightTable(Generic[_O]):
             if self._on_landing(flight, functools.partial(_wake, loop, woken)):
                 await self._until(flight, loop, woken, seconds)
             return flight.result()
+        except WaitedTooLongError:
+            flight.kept = flight.kept or not owns
+            raise
         except GeneratorExit:  # a coroutine that is closed can no longer wait
             is_closed = True
             raise
         finally:
-            if self._stop_waiting(flight) and flight.task is not None and flight.loop is loop and not is_closed:
+            ends = self._stop_waiting(flight, owns=owns)
+            if ends and flight.task is not None and flight.loop is loop and not is_closed:
                 # As without a cache: a cancelled call has ended when its cleanup has.
                 await asyncio.wait((flight.task,))
 
@@ -317,12 +332,11 @@ class FlightTable(Generic[_O]):
             if flight.is_dead():
                 raise AbandonedError
             if not flight.done and end is not None and loop.time() >= end:
-                flight.kept = True
                 raise WaitedTooLongError
 
-    def _stop_waiting(self, flight: Flight[_O]) -> bool:
+    def _stop_waiting(self, flight: Flight[_O], *, owns: bool = False) -> bool:
         wait_no_longer(flight)
-        return self.leave(flight)
+        return self.leave(flight, owns=owns)
 
     def __len__(self) -> int:
         return len(self._flights)

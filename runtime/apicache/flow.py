@@ -50,8 +50,8 @@ class Make(msgspec.Struct, frozen=True):
     """Make the caller's own call; gives its result or raises what it raises."""
 
     load: Callable[[], Any]
-    in_thread: bool = False
-    """Whether an event loop makes it in a thread; sync code has its own."""
+    in_thread_of: Plan | None = None
+    """Its plan, where an event loop makes it in a thread; sync code has its own."""
 
 
 class Pause(msgspec.Struct, frozen=True):
@@ -180,14 +180,14 @@ class Flow(Core):
     def _made(self, plan: Plan, best: Judged | None, start: Start) -> Generator[Step, Any, tuple[Outcome, bool]]:
         """The outcome of the call, and whether it renews the entry there was."""
         if best is not None and plan.revalidate is not None and best.entry.validators:
-            value = yield Make(plan.revalidate(best.entry.validators), leaves_loop(plan))
+            value = yield Make(plan.revalidate(best.entry.validators), plan if leaves_loop(plan) else None)
             if not is_not_modified(best.entry, value):
                 return outcome_of(plan, value, self.load_of(start)), False
             try:
                 return renewed_outcome(plan, best.entry, value, self.load_of(start)), True
             except Exception:  # noqa: BLE001 - a 304 about something else, or damaged bytes: the plain call tells
                 self.report_once(plan.label, "was not modified, but what is stored does not fit; it is loaded anew")
-        value = yield Make(plan.load, leaves_loop(plan))
+        value = yield Make(plan.load, plan if leaves_loop(plan) else None)
         return outcome_of(plan, value, self.load_of(start)), False
 
     def _release(self, plan: Plan) -> Generator[Step, Any, None]:
@@ -244,9 +244,15 @@ class Flow(Core):
         return None if outcome is None else self._led(plan, outcome)
 
     def _timed_out(self, plan: Plan) -> LoadTimeoutError:
+        end = "it was cancelled" if plan.is_bound else "the load goes on"
         return LoadTimeoutError(
-            f"{plan.label} took longer than its hard_timeout of {plan.policy.hard_timeout:g} s; the load goes on"
+            f"{plan.label} took longer than its hard_timeout of {plan.policy.hard_timeout:g} s; {end}"
         )
+
+    @staticmethod
+    def is_of_another(plan: Plan, flight: Flight[Outcome], *, leads: bool) -> bool:
+        """Whether how a flight fails says nothing to this caller: it was made on another connection than its own."""
+        return not leads and (flight.is_bound or plan.is_bound)
 
     def refresh(self, plan: Plan, judged: Judged) -> None:
         """Load anew what was just served, for the next callers; nothing when that is under way already."""

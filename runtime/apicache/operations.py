@@ -106,6 +106,7 @@ class OperationTable(Mapping[str, Operation]):
             if operation is None:
                 hint = did_you_mean(str(name), {*self._operations, *builtin})
                 if not self._operations:
+                    hint += "" if hint.endswith("?") else "."
                     hint += " Of the application's own none is registered: import the module that does it"
                 raise InputError(f"unknown operation {name!r}; {hint.strip()}")
         return operation

@@ -4,7 +4,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from types import FunctionType, MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from apicache import adapters, identity
 from apicache.errors import InputError, UnidentifiableError
@@ -13,7 +13,7 @@ from apicache.policy import Policy
 from apicache.records import RecordTypes
 
 if TYPE_CHECKING:
-    from apicache.adapter import Adapter, Identified, Streamed
+    from apicache.adapter import Adapter, Identified, Naming, Streamed
     from apicache.flights import Flight
     from apicache.stack import Found
 
@@ -32,6 +32,8 @@ class Plan:
     """False for a registered sync operation: its load blocks the thread it runs in."""
     is_blocking = False
     """True for a sync function that nothing binds to its caller's thread."""
+    may_be_spread = False
+    """True for a sync call that, as one of many, may be made in another thread than its caller's."""
     in_thread = False
     """True when an event loop makes it in a thread, because it is one of many."""
     is_fixed = False
@@ -46,6 +48,8 @@ class Plan:
     """True when what it loads is fresh for its own ttl, whatever that of the callers who find it."""
     reloads = False
     """True when it is loaded whatever is stored: a fresh entry is replaced before it ends."""
+    is_bound = False
+    """True when it is made on a connection of its caller's own, once `identify` has run: see `adapter.Binding`."""
     is_missing = False
     """True when it was looked up just now, and is to be loaded: its route is the cache, and memory has no entry."""
     flight: "Flight[Any] | None" = None
@@ -69,6 +73,8 @@ class Plan:
     """Gives the call that is made when this one fails so; raises what the caller gets where there is none."""
     load_sync: Callable[[], Any] | None = None
     """Makes the call in sync code, where that is another way."""
+    together: Callable[[], int] | None = None
+    """Tells of a call that was loaded how many others were by the same request, itself included; None: by itself."""
     types: RecordTypes = RecordTypes.EMPTY
     streamed: "Streamed | None" = None
     """How its answer comes in chunks, once `identify` has run; None for a call whose answer is one."""
@@ -102,22 +108,52 @@ class Plan:
         """Whether the call is another one by now: the caller may have changed its arguments meanwhile."""
         if self.is_fixed:
             return False
-        context, material, scope = self.context, self.material, self.scope
+        context, material, scope, has_owner = self.context, self.material, self.scope, self.has_owner
         try:
             return self._find_key() != self.key
         except Exception:  # noqa: BLE001 - as in `identify`: what has no key any more has changed
             return True
         finally:
-            self.context, self.material, self.scope = context, material, scope
+            self.context, self.material, self.scope, self.has_owner = context, material, scope, has_owner
+
+    def is_same_here(self) -> bool:
+        """Whether it is the same call in this thread: its policy's functions may go by what only its caller's has."""
+        policy = self.policy
+        if self.key is None or not (callable(policy.scope) or callable(policy.key)):
+            return True
+        if not self.is_fixed:
+            return not self.has_changed()
+        try:  # found anew, its key would bring along another load
+            hashers = [hasher_for(self.label, policy, None, scope) for scope in (policy.current_scope(), self.scope)]
+        except Exception:  # noqa: BLE001 - as in `has_changed`
+            return False
+        return hashers[0].digest() == hashers[1].digest()
 
     def _find_key(self) -> bytes:
         policy = self.policy
         if callable(policy.scope):
-            self.scope = policy.current_scope()
+            self.scope = _scope_now(policy)
             self.has_owner = self.scope is not None
         parameters, credentials = self._parts(self)
         self.material = identity.material_of(parameters)
         return identity.digest(hasher_for(self.label, policy, credentials, self.scope), self.material)
+
+
+def _scope_now(policy: Policy) -> object:
+    """Whose answer it is, by the policy's function; raises UnidentifiableError naming that where it raises.
+
+    The key that a KeyError tells is shown where the function itself spells it: another one may be a secret.
+    """
+    try:
+        return policy.current_scope()
+    except Exception as error:
+        function: Any = policy.scope
+        spelled = getattr(getattr(function, "__code__", None), "co_consts", ())
+        key = error.args[0] if isinstance(error, KeyError) and len(error.args) == 1 else None
+        told = f"({key!r})" if isinstance(key, str) and key in spelled else ""
+        raise UnidentifiableError(
+            f"its scope function {readable_name(function)} raised {type(error).__name__}{told}"
+        ) from error
 
 
 def hasher_for(label: str, policy: Policy, credentials: Any, scope: object) -> identity.Hasher:
@@ -156,14 +192,19 @@ def plan_callable(
     target, all_args, all_kwargs = without_partial(function, args, kwargs)
 
     def parts(plan: Plan) -> tuple[Any, Any]:
+        plan.is_bound = _is_bound(target, all_args)
         if plan.policy.key is not None:
             return own_key(plan.policy.key, all_args, all_kwargs), None
         adapter = adapters.of_callable(target)
-        identified = None if adapter is None else _ask(adapter, target, all_args, all_kwargs)
+        try:
+            identified = None if adapter is None else _ask(adapter, target, all_args, all_kwargs)
+        except UnidentifiableError:
+            plan.label = operation or _name_of_refused(adapter, all_args, all_kwargs) or plan.label
+            raise
         if identified is None:
             return by_name(target, all_args, all_kwargs, operation), None
-        check_scope(identified, plan.scope)
         plan.label = operation or identified.label
+        check_scope(identified, plan.scope)
         plan.context = identified.context
         plan.has_owner = plan.has_owner or identified.carries_credentials
         plan.revalidate = identified.revalidate
@@ -173,8 +214,7 @@ def plan_callable(
 
     plan = Plan(operation or readable_name(target), policy, functools.partial(function, *args, **kwargs), parts)
     plan.parameters = kwargs
-    if policy.hard_timeout is not None or policy.soft_timeout is not None:  # else nobody asks
-        plan.is_blocking = _is_blocking(target)
+    _tell_blocking(plan, target)
     return plan
 
 
@@ -195,6 +235,7 @@ def plan_decorated(
     plan = Plan(prefix or readable_name(function), policy, functools.partial(function, *args, **kwargs), parts)
     if callable(policy.tags) or callable(policy.invalidates) or policy.no_store or policy.record:
         plan.parameters = _bound_arguments(function, args, kwargs)
+    _tell_blocking(plan, function)
     return plan
 
 
@@ -231,6 +272,13 @@ def _ask(
     return asked(adapter.identify, function, args, kwargs)
 
 
+def _name_of_refused(adapter: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:
+    """The adapter's name for a call that it cannot identify, where it has one: it says more than a method's."""
+    if not hasattr(adapter, "label_of"):
+        return None
+    return cast("Naming", adapter).label_of(args, kwargs)
+
+
 def asked(
     identify: Callable[..., "Identified | None"],
     function: Callable[..., Any],
@@ -263,11 +311,27 @@ def in_callers_thread(function: F) -> F:
     return function
 
 
+def _tell_blocking(plan: Plan, target: Callable[..., Any]) -> None:
+    if plan.policy.hard_timeout is not None or plan.policy.soft_timeout is not None:  # else nobody asks
+        plan.is_blocking = _is_blocking(target)
+
+
 def _is_blocking(target: Callable[..., Any]) -> bool:
     """Whether it is a plain sync function. A method's object may belong to its thread, as a database's connection."""
     if not isinstance(target, FunctionType) or target in _in_callers_thread:
         return False
-    return not inspect.iscoroutinefunction(inspect.unwrap(target))
+    inner = inspect.unwrap(target)
+    if isinstance(inner, FunctionType) and inner.__code__.co_varnames[:1] == ("self",):
+        return False
+    return not inspect.iscoroutinefunction(inner)
+
+
+def _is_bound(target: Callable[..., Any], args: tuple[Any, ...]) -> bool:
+    """Whether it is made on a connection of its caller's own, also where a function of ours makes it."""
+    is_ours = isinstance(target, FunctionType) and target in _in_callers_thread
+    made = [target, *filter(callable, args)] if is_ours else [target]
+    asked = ((each, getattr(adapters.of_callable(each), "is_bound", None)) for each in made)
+    return any(is_bound is not None and is_bound(each) for each, is_bound in asked)
 
 
 def without_partial(

@@ -17,6 +17,7 @@ _NOTHING_KEPT: Final = "its ttl is 0"
 _REVALIDATION_SECONDS: Final = 24 * 3600.0
 """How long past its ttl an entry with a validator is kept, to be asked about instead of loaded again."""
 _LEAST_ERROR: Final = 400
+_LITTLE: Final = 0.02
 _TOO_MANY_REQUESTS: Final = 429
 _LEAST_SERVER_ERROR: Final = 500
 _VOLATILE: Final = frozenset({"id", "created", "created_at", "system_fingerprint", "service_tier"})
@@ -172,7 +173,7 @@ def _kept(plan: Plan, value: Any, form: _Form, load: Load) -> Outcome:
         load.now + ttl,
         load.now + ttl + keep,
         cost,
-        load.seconds,
+        _own_seconds(plan, load.seconds, ttl),
         tags,
         snapshot.validators,
         snapshot.must_revalidate,
@@ -180,6 +181,17 @@ def _kept(plan: Plan, value: Any, form: _Form, load: Load) -> Outcome:
         plan.outlives,
     )
     return Outcome(value=value, entry=entry, refusal=refusal, status=snapshot.status, cost=cost)
+
+
+def _own_seconds(plan: Plan, seconds: float, ttl: float) -> float:
+    """What a hit saves of a load's time: that of a batch is shared by its items, as its cost is.
+
+    The whole time is kept where more depends on it: an entry's life ends by the load's end, which is found by it (so it
+    has to be little beside the ttl), and XFetch refreshes by how long a load takes.
+    """
+    if plan.together is None or plan.policy.early_refresh or seconds > ttl * _LITTLE:
+        return seconds
+    return seconds / plan.together()
 
 
 def _cost(plan: Plan, value: Any) -> float:

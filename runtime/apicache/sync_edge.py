@@ -19,45 +19,59 @@ class _IsAsyncError(TypeError):
     """What a sync caller has called is async: its own mistake, and none of the others that wait for the flight."""
 
 
+class _NotThereError(Exception):
+    """It would be another call in the thread that was to make it."""
+
+
 class SyncEdge(Flow):
     """Answers sync callers."""
 
     def answer_sync(self, plan: Plan) -> Answer:
         """Answer a sync caller's call; the load runs in the caller's thread, unless the policy has a timeout."""
-        is_missing = plan.is_missing
+        leaves, is_missing = plan.is_blocking and has_timeout(plan.policy), plan.is_missing
         if not is_missing:
             route = self.route(plan)
             if route is not Route.CACHE or plan.instead is not None:
                 return self._aside_sync(plan, route)
         while True:
-            near = None if is_missing else self._from_near(plan)
-            if near is not None:
-                return near
-            far = None if is_missing and plan.has_looked_far else self._look_far_first_sync(plan)
+            found = self._look_first_sync(plan, is_missing=is_missing)
             is_missing = False
-            if far is not None:
-                return far
+            if found is not None:
+                return found
             # Who cannot make the call leads no flight: its refusal is not for the async callers that join.
             may_lead = not inspect.iscoroutinefunction(plan.load)
-            flight, leads = self.flights.join(plan.key or b"", None, may_lead=may_lead)
+            flight, leads = self.flights.join(plan.key or b"", None, may_lead=may_lead, is_bound=plan.is_bound)
             if flight is None:
                 return self._by_itself_sync(plan)
-            if leads and not has_timeout(plan.policy):
+            if leads and not leaves:
                 return self._led(plan, self._lead_sync(plan, flight))
-            if leads:
-                self._lead_in_thread(plan, flight)
             try:
-                answer = self._arrive_sync(plan, flight, leads)
+                return self._fly_out_sync(plan, flight, leads=leads)
             except AbandonedError:
                 continue
+            except _NotThereError:
+                leaves = False
+
+    def _fly_out_sync(self, plan: Plan, flight: Flight[Outcome], *, leads: bool) -> Answer:
+        """Wait for a flight, which who leads it leads in a thread; raises AbandonedError for who has not led it."""
+        if leads:
+            self._lead_in_thread(plan, flight)
+        try:
+            answer = self._arrive_sync(plan, flight, leads)
+        except AbandonedError as abandoned:
+            if not leads or abandoned.by is None:
+                raise
+            interruption = abandoned.by
+        else:
             return answer or self._by_itself_sync(plan)
+        raise interruption  # here, where it is in no chain with what told of it
 
     def _answer_by_any_sync(self, plan: Plan, route: Route) -> Answer:
         """Answer by the first call that succeeds."""
         while True:
             instead, plan.instead = plan.instead, None
             if plan.load_sync is not None:
-                plan.load, plan.is_async = plan.load_sync, False
+                plan.load, plan.is_async, plan.is_blocking = plan.load_sync, False, True
             try:
                 return self.answer_sync(plan) if route is Route.CACHE else self._aside_sync(plan, route)
             except Exception as error:
@@ -92,6 +106,13 @@ class SyncEdge(Flow):
         found = self.waiting(plan) or self._read_sync(plan.key or b"")
         return self._from_far(plan, found), self.newer(near, self.judge(plan, plan.far))
 
+    def _look_first_sync(self, plan: Plan, *, is_missing: bool) -> Answer | None:
+        """A look at the tiers before there is a flight; not at those where it is known to be missing."""
+        near = None if is_missing else self._from_near(plan)
+        if near is not None:
+            return near
+        return None if is_missing and plan.has_looked_far else self._look_far_first_sync(plan)
+
     def _look_far_first_sync(self, plan: Plan) -> Answer | None:
         """A look of this call's own at the far tiers: an answer there needs no flight."""
         if not self.may_look_far(plan):
@@ -114,9 +135,11 @@ class SyncEdge(Flow):
                 if late is not None:
                     return late
                 self.flights.rejoin(flight)
-            except AbandonedError as abandoned:
-                if leads and isinstance(abandoned.__cause__, _IsAsyncError):
-                    raise abandoned.__cause__ from None
+            except AbandonedError:
+                raise
+            except Exception:
+                if self.is_of_another(plan, flight, leads=leads):
+                    return None
                 raise
             else:
                 return self._led(plan, outcome) if leads else self._followed(plan, outcome, latest)
@@ -136,15 +159,13 @@ class SyncEdge(Flow):
             with Loading(flight):
                 outcome = self._run(plan, self.flow(plan, flight))
         except _IsAsyncError as error:
-            abandoned = AbandonedError()
-            abandoned.__cause__ = error
-            self.flights.land_with(flight, abandoned)
+            self.flights.land_with(flight, AbandonedError(error))
             raise
         except Exception as error:  # every waiter raises what this caller raises
             self.flights.land_with(flight, error)
             raise
-        except BaseException:
-            self.flights.land_with(flight, AbandonedError())
+        except BaseException as error:
+            self.flights.land_with(flight, AbandonedError(error))
             raise
         self.flights.land(flight, outcome)
         return outcome
@@ -163,11 +184,17 @@ class SyncEdge(Flow):
             self._land_sync(plan, flight)
 
     def _land_sync(self, plan: Plan, flight: Flight[Outcome]) -> None:
-        """Lead a flight in a thread that nobody waits for: its outcome and its errors are the waiters'."""
+        """Lead a flight in a thread that nobody waits for: its outcome and its errors are the waiters'.
+
+        Not where it would be another call: what it loads there is not what the flight's callers asked for.
+        """
         try:
-            self._lead_sync(plan, flight)
-        except Exception:  # noqa: BLE001 - it landed with the error; a refresh's error is counted and has no reader
-            return
+            if plan.is_same_here():
+                self._lead_sync(plan, flight)
+            else:
+                self.flights.land_with(flight, AbandonedError(_NotThereError()))
+        except BaseException as error:  # noqa: BLE001 - the waiters'; a refresh's error is counted and has no reader
+            self.flights.land_with(flight, AbandonedError(error))  # nothing, if it has landed with it
 
     def _run(self, plan: Plan, flow: Steps) -> Outcome:
         try:

@@ -1,13 +1,21 @@
-"""Sync loads of async callers, made in threads so that the event loop can go on."""
+"""Sync loads of async callers, made in threads so that the event loop can go on.
+
+A thread sees its caller's context variables, but not what its caller's thread alone has.
+"""
 
 import asyncio
 import concurrent.futures
 import contextlib
 import contextvars
+import functools
 import inspect
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from apicache.planning import Plan
+
+_NOT_THERE: Final = object()
 
 
 async def in_own_thread(load: Callable[[], Any]) -> Any:
@@ -49,6 +57,38 @@ async def in_pool(threads: concurrent.futures.Executor, load: Callable[[], Any])
     """As `in_own_thread`, in one of these threads."""
     run = contextvars.copy_context().run
     return await _awaited(await asyncio.get_running_loop().run_in_executor(threads, run, told, load))
+
+
+class InThreads:
+    """Makes a call's loads in threads by `run`, but in the event loop's where it would be another's call there.
+
+    Whose answer it is may be known in the caller's thread only: what another thread loads would be stored as its.
+    """
+
+    __slots__ = ("_plan", "_run")
+
+    def __init__(self, run: Callable[[Callable[[], Any]], Awaitable[Any]], plan: Plan) -> None:
+        self._run, self._plan = run, plan
+
+    async def __call__(self, load: Callable[[], Any]) -> Any:
+        """What the load returns; raises what it raises."""
+        made = await self._run(functools.partial(self._there, load))
+        return await _awaited(told(load)) if made is _NOT_THERE else made
+
+    def _there(self, load: Callable[[], Any]) -> Any:
+        return load() if self._plan.is_same_here() else _NOT_THERE
+
+    def _alike(self) -> tuple[Any, ...]:
+        policy = self._plan.policy
+        return (self._run, *(id(each) if callable(each) else None for each in (policy.scope, policy.key)))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether calls may be in one batch: the same functions tell whose they are."""
+        return isinstance(other, InThreads) and self._alike() == other._alike()
+
+    def __hash__(self) -> int:
+        """By what makes two of them equal."""
+        return hash(self._alike())
 
 
 def told(load: Callable[[], Any]) -> Any:

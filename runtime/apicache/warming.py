@@ -11,7 +11,7 @@ import msgspec
 from apicache.engine import Engine, batched_load
 from apicache.errors import InputError
 from apicache.planning import Plan
-from apicache.thread_loads import in_pool
+from apicache.thread_loads import InThreads, in_pool
 
 _WAVE: Final = 200
 """Calls of batched operations that begin together: with thousands, single tier operations exceed their time limits."""
@@ -85,7 +85,8 @@ def prepare(plan: Plan, run: Callable[[Callable[[], Any]], Any]) -> None:
     plan.is_warming = True
     if not plan.is_async:
         batched = batched_load(plan)
-        plan.load = functools.partial(run, plan.load) if batched is None else batched.run_by(run)
+        threads = InThreads(run, plan)
+        plan.load = functools.partial(threads, plan.load) if batched is None else batched.run_by(threads)
         plan.is_blocking = False  # any more
 
 

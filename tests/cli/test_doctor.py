@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from apicache import defaults
+from apicache.providers import anthropic, openai
 from apicache.settings import load
 from apicache_cli.app import app
 
@@ -203,9 +204,65 @@ def test_providers_are_shown_with_the_variable_that_is_missing_and_never_a_value
         ("openai", True),
         ("anthropic", False),
         ("mock", False),
+        ("house", True),
     ]
+    assert [each["in_order"] for each in found] == [True] * 3 + [False]
     assert "ANTHROPIC_API_KEY" in found[1]["needs"]
     text = doctor(**environ).stdout
     assert "configured" in text
     assert "gpt-5-mini" in text
     assert "planted" not in text + json.dumps(document(**environ))
+
+
+@pytest.mark.parametrize("variable", ["OPENAI_BASE_URL", "ANTHROPIC_BASE_URL"])
+def test_a_base_url_that_is_none_is_a_problem(document, variable):
+    found = document(code=1, **{variable: "planted-secret.test/v1"})
+    name = variable.partition("_")[0].lower()
+    assert found["problems"] == [
+        f"provider {name}: {variable} is not an HTTP URL; give one like https://host/v1",
+    ]
+    assert "planted" not in json.dumps(found)
+
+
+def test_options_of_a_provider_whose_name_is_misspelt_are_a_problem(document, doctor, project):
+    (project / "pyproject.toml").write_text(
+        "[tool.apicache.providers.opnai]\nmodel = 'm'\n[tool.apicache.providers.timeouts]\nantropic = 5\n"
+    )
+    limits, options = document(code=1)["problems"]
+    assert "unknown provider 'antropic'; did you mean 'anthropic'?" in limits
+    assert options.startswith("provider opnai: ")
+    assert options.endswith("did you mean 'openai'?")
+    assert "declares an endpoint" in " ".join(doctor().stdout.split())
+
+
+def test_the_models_that_built_in_operations_ask_for_are_shown(document, doctor):
+    found = {each["name"]: each for each in document(ANTHROPIC_MODEL="", OPENAI_MODEL="my-model")["providers"]}
+    assert found["openai"]["models"]["completion"] == found["openai"]["models"]["analysis"] == "my-model"
+    assert found["openai"]["models"].keys() == {"analysis", "completion", "embedding"}
+    text = " ".join(doctor(OPENAI_MODEL="my-model").stdout.replace("│", " ").split())
+    for model in ("my-model", openai.DEFAULT_EMBEDDING_MODEL, anthropic.DEFAULT_MODEL):
+        assert model in text
+
+
+NO_KEYS = {"OPENAI_API_KEY": "", "ANTHROPIC_API_KEY": "", "APICACHE_MOCK": ""}
+
+
+@pytest.mark.parametrize(
+    "table", ["[tool.apicache.providers]\norder = ['openai']", "[tool.apicache.providers.openai]\nmodel = 'm'"]
+)
+def test_configured_providers_of_which_none_can_be_asked_are_a_problem(document, project, table):
+    (project / "pyproject.toml").write_text(table)
+    (problem,) = document(code=1, **NO_KEYS)["problems"]
+    assert problem.startswith("built-in operations have no provider to ask (")
+    assert "openai: it has no key; set OPENAI_API_KEY" in problem
+    assert document(**{**NO_KEYS, "OPENAI_API_KEY": "k"})["problems"] == []
+
+
+def test_who_has_configured_no_provider_may_have_none(document):
+    assert document(**NO_KEYS)["problems"] == []
+
+
+def test_a_mistake_in_a_providers_options_is_a_problem(document, project):
+    (project / "pyproject.toml").write_text("[tool.apicache.providers.openai]\nmodle = 'm'\n")
+    (problem,) = document(code=1, ANTHROPIC_API_KEY="k")["problems"]
+    assert "unknown option 'modle' of provider 'openai'; did you mean 'model'" in problem

@@ -165,3 +165,18 @@ def test_a_tier_that_fails_exits_1(run, project):
         assert done.exit_code == 1
         assert "the disk tier failed: " in done.stderr
     assert not (project / "new.bin").exists()
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_was_invalidated_since_is_told_with_what_restores_it(run, disk, project, form):
+    disk.set_many({key(number): entry() for number in range(2)}, time.time())
+    assert run("export", "warm.bin").exit_code == 0
+    assert run("purge", "--all", "--write").exit_code == 0
+    imported = run("import", "warm.bin", f"--format={form}")
+    assert imported.exit_code == 0
+    assert "hint: disk took none of 2 entries that had been loaded before an invalidation" in imported.stderr
+    assert "APICACHE_DIR=OTHER apicache import" in imported.stderr
+    assert "hint" not in imported.stdout
+    elsewhere = run("import", "warm.bin", APICACHE_DIR="elsewhere")
+    assert "2 entries stored" in elsewhere.stdout
+    assert "hint" not in elsewhere.stderr

@@ -72,19 +72,28 @@ def test_the_json_contract(folder):
         {
             "path": "app/chat.py",
             "line": 5,
+            "column": 15,
+            "end_line": 5,
+            "function": "ask",
             "endpoint": "POST api.openai.com/v1/chat/completions",
             "decision": "rewritten",
             "style": "operation",
+            "operation": "completion",
             "safety": "safe",
             "code": "M002",
-            "reason": "its endpoint is a known LLM endpoint (completion)",
+            "reason": "its endpoint is a known LLM endpoint (completion); "
+            "it takes the place of apicache's own completion",
         },
         {
             "path": "app/chat.py",
             "line": 10,
+            "column": 11,
+            "end_line": 10,
+            "function": "save",
             "endpoint": "PUT api.example.com/x",
             "decision": "skipped",
             "style": None,
+            "operation": None,
             "safety": "never",
             "code": "M101",
             "reason": "PUT changes state upstream",
@@ -94,6 +103,8 @@ def test_the_json_contract(folder):
         {"path": "app/chat.py", "change": "modified"},
         {"path": "app/api_operations.py", "change": "created"},
     ]
+    assert [(row["code"], row["sites"]) for row in document["summary"]] == [("M002", 1), ("M101", 1)]
+    assert (document["applied"], document["verification"]) == (False, None)
 
 
 def test_style_and_operations_module(folder):
@@ -111,6 +122,14 @@ def test_style_and_operations_module(folder):
         (["--write", "--check"], "both --write and --check were given"),
         (["--operations-module", "x.txt"], "is no Python file"),
         (["--style", "magic"], "'magic' is not one of"),
+        (["--format", "htm"], "unknown format 'htm'; did you mean 'html'?"),
+        (["--undo", "--write"], "--undo and --write were given together"),
+        (["--undo"], "there is no run of migrate to undo"),
+        (["--verify", "pytest"], "give --write or --interactive with it"),
+        (["--revert", "--verify", "pytest"], "give --write or --interactive with it"),
+        (["--revert", "--format", "json"], "--revert prints no report"),
+        (["--explain", "app/chat.py:7"], "no call"),
+        (["--write", "--verify", "no-such-command-at-all"], "there is no command"),
     ],
 )
 def test_bad_input_exits_2_and_says_what_to_type(folder, arguments, message):

@@ -16,6 +16,7 @@ import pytest
 import apicache
 from apicache.policy import Policy
 from apicache_cli.commands.demo import SAMPLE
+from apicache_scenarios.load.result import ThresholdResult
 from apicache_scenarios.upstream import Upstream, running_upstream
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -135,7 +136,11 @@ def all_keys(value: Any) -> set[str]:
         ("scan", ["finwise"], set()),
         ("migrate", ["finwise"], set()),
         ("warm", ["scenarios.yaml"], {"failures"}),
-        ("bench", ["--requests", "20", "--latency-ms", "0"], {"environment", "error_classes", "cache"}),
+        (
+            "bench",
+            ["--requests", "20", "--latency-ms", "0"],
+            {"environment", "error_classes", "cache", "passes", "operations", "cost", "miss_ratio"},
+        ),
     ],
 )
 def test_the_documented_json_keys_are_the_printed_ones(
@@ -195,11 +200,13 @@ def test_the_documented_json_keys_of_the_commands_in_service_are_the_printed_one
 
 
 def check_document(command: str, document: Any, free_form: set[str]) -> None:
-    assert document["schema"] == 1
+    assert document["schema"] == (2 if command == "warm" else 1)
 
     def prune(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: None if key in free_form else prune(item) for key, item in value.items()}
         return [prune(item) for item in value] if isinstance(value, list) else value
 
+    if command == "bench":  # no threshold was given
+        document["thresholds"] = [dict.fromkeys(ThresholdResult.__struct_fields__)]
     assert all_keys(prune(document)) == documented_keys(command)

@@ -1,69 +1,133 @@
 """One suite over every detector, and what holds for the folder they lie in."""
 
 import importlib
-import operator
+import importlib.util
+import pkgutil
 
 import pytest
 
 from apicache_codemods import detectors
 from apicache_codemods.detector import Argument, Catalogue, load_detectors
+from apicache_codemods.sql import statement_of
 
 URL = "https://api.example.com/things"
+SQL = "SELECT a FROM things"
 DETECTORS = load_detectors()
 CONSTRUCTORS = [(library, name) for library, detector in DETECTORS.items() for name in detector.constructors]
-CALLS = [(library, name) for library, detector in DETECTORS.items() for name in detector.calls]
 FUNCTIONS = [(library, name) for library, detector in DETECTORS.items() for name in detector.functions]
 
 
-def arguments(request, *, by_keyword):
+def kinds_of_client(detector):
+    """One constructor of each kind that a detector knows; names that no code can hold are variants of others."""
+    made = {id(constructor): name for name, constructor in detector.constructors.items() if "[" not in name}
+    return [name for name in made.values() if detector.constructors[name].calls != {}]
+
+
+CLIENTS = [(library, name) for library, detector in DETECTORS.items() for name in kinds_of_client(detector)]
+
+
+def module_of(library):
+    """The file that the card of a library stands in."""
+    modules = (
+        importlib.import_module(f"{detectors.__name__}.{each.name}")
+        for each in pkgutil.iter_modules(detectors.__path__)
+    )
+    return next(
+        module for module in modules if (module.DETECTOR.library or module.__name__.rpartition(".")[2]) == library
+    )
+
+
+def found(name):
+    """What a qualified name stands for, its modules imported."""
+    module, _, rest = name.partition(".")
+    found = importlib.import_module(module)
+    for part in rest.split("."):
+        if not hasattr(found, part):
+            importlib.import_module(f"{found.__name__}.{part}")
+        found = getattr(found, part)
+    return found
+
+
+EARLIER = {
+    "mistralai.Mistral",
+    "mistralai.sdk.Mistral",
+    "mistralai.client.MistralClient",
+    "mistralai.async_client.MistralAsyncClient",
+}
+"""What is of another version than the one installed."""
+
+
+def is_installed(library, name):
+    """Whether a qualified name is one that code can hold, of a library that is here in the version that has it."""
+    module = next(each for each in DETECTORS[library].modules if name.startswith(f"{each}."))
+    try:
+        return importlib.util.find_spec(module) is not None and "[" not in name and name not in EARLIER
+    except ModuleNotFoundError:
+        return False
+
+
+def arguments(detector, request, *, by_keyword):
     """A call's arguments, as its card says where they stand."""
+    sent = SQL if detector.kind == "db" else URL
     wanted = [
-        (part, value) for part, value in ((request.method, "GET"), (request.url, URL)) if isinstance(part, Argument)
+        (part, value) for part, value in ((request.method, "GET"), (request.url, sent)) if isinstance(part, Argument)
     ]
-    if request.prepared is not None:
+    if request.prepared not in {None, request.url}:
         return "anything"
     if by_keyword:
         return ", ".join(f"{part.keyword}={value!r}" for part, value in wanted)
-    return ", ".join(repr(value) for _, value in sorted(wanted, key=lambda each: each[0].position))
+    by_position = {part.position: repr(value) for part, value in wanted}
+    return ", ".join(by_position.get(position, "None") for position in range(max(by_position, default=-1) + 1))
 
 
 def endpoint(detector, request, base):
-    if request.prepared is not None:
+    if request.prepared not in {None, request.url}:
         return None
-    method = "GET" if isinstance(request.method, Argument) else request.method
-    place = URL if isinstance(request.url, Argument) else (base or "{}") + request.url
-    return f"{method} {place.removeprefix('https://')}"
+    if detector.kind == "db":
+        found = statement_of(SQL if isinstance(request.url, Argument) else request.url, request.method)
+        return found.text if found is not None else None
+    method = request.method if isinstance(request.method, str) else "GET"
+    path = URL if isinstance(request.url, Argument) else request.url
+    place = path if "://" in path else (base or "{}") + path
+    return f"{method} {place.rpartition('://')[2]}" if place.strip("{}") else None
 
 
 @pytest.mark.parametrize("library", DETECTORS)
 def test_a_detector_names_its_documentation_and_only_its_own_library(library):
     detector = DETECTORS[library]
-    module = importlib.import_module(f"{detectors.__name__}.{library}")
+    module = module_of(library)
     assert detector.documentation.startswith("https://")
     assert detector.documentation in module.__doc__.splitlines()[0]
     names = [*detector.constructors, *detector.functions, *(name for name in detector.requests if "." in name)]
+    names += [*detector.texts, *detector.statements, *detector.wrappers, *(f"{alias}." for alias in detector.aliases)]
     assert names
-    assert all(name.partition(".")[0] == library for name in names)
+    assert all(any(name.startswith(f"{module}.") for module in detector.modules) for name in names)
 
 
-@pytest.mark.parametrize(("library", "name"), [*CONSTRUCTORS, *FUNCTIONS])
+@pytest.mark.parametrize(("library", "name"), [each for each in [*CONSTRUCTORS, *FUNCTIONS] if is_installed(*each)])
 def test_the_library_has_what_its_detector_names(library, name):
-    module = importlib.import_module(library)
     if library == "openai" and name in {f"openai.{call}" for call in DETECTORS[library].calls}:
         return  # the module's own client is made on first use and wants a key; its calls are the client's, below
-    assert callable(operator.attrgetter(name.partition(".")[2])(module))
+    assert callable(found(name))
 
 
-@pytest.mark.parametrize(("library", "call"), CALLS)
-def test_every_call_method_is_found_on_a_client(project, library, call):
+@pytest.mark.parametrize(("library", "name"), CLIENTS)
+def test_every_call_method_is_found_on_a_client(project, library, name):
     detector = DETECTORS[library]
-    for name, constructor in list(detector.constructors.items())[:4]:
-        request = detector.calls[call]
-        source = f"import {library}\nclient = {name}()\nclient.{call}({arguments(request, by_keyword=False)})\n"
-        (site,) = project.scan(source).call_sites
-        assert (site.library, site.call, site.is_async) == (library, f"client.{call}", constructor.is_async)
-        assert site.endpoint == endpoint(detector, request, constructor.base_url)
-        assert site.client_origin == "app.py:2"
+    constructor = detector.constructors[name]
+    calls = detector.calls if constructor.calls is None else constructor.calls
+    lines = [f"client.{call}({arguments(detector, request, by_keyword=False)})" for call, request in calls.items()]
+    source = "\n".join([f"import {name.rpartition('.')[0]}", f"client = {name}()", *lines, ""])
+    found = [(site.call, site.library, site.is_async, site.endpoint) for site in project.scan(source).call_sites]
+    assert found == [
+        (
+            f"client.{call}",
+            library,
+            constructor.is_async or request.is_async,
+            endpoint(detector, request, constructor.base_url),
+        )
+        for call, request in calls.items()
+    ]
 
 
 @pytest.mark.parametrize(("library", "name"), FUNCTIONS)
@@ -71,17 +135,22 @@ def test_every_function_of_a_library_is_found(project, library, name):
     detector = DETECTORS[library]
     request = detector.functions[name]
     module, _, function = name.rpartition(".")
-    source = [f"import {library} as lib", f"lib.{name.partition('.')[2]}({arguments(request, by_keyword=True)})"]
-    if module == library:
-        source += [f"from {module} import {function} as call", f"call({arguments(request, by_keyword=False)})"]
+    by_keyword, by_position = (arguments(detector, request, by_keyword=each) for each in (True, False))
+    outer = next(each for each in detector.modules if name.startswith(f"{each}."))
+    source = [f"import {outer} as lib", f"lib.{name.removeprefix(f'{outer}.')}({by_keyword})"]
+    if module == outer:
+        source += [f"from {module} import {function} as call", f"call({by_position})"]
     sites = project.scan("\n".join(source) + "\n").call_sites
     assert [site.endpoint for site in sites] == [endpoint(detector, request, detector.base_url)] * (len(source) // 2)
-    assert {(site.library, site.client_origin, site.is_async) for site in sites} == {(library, library, False)}
+    assert {(site.library, site.client_origin, site.is_async) for site in sites} == {
+        (library, library, request.is_async)
+    }
 
 
 @pytest.mark.parametrize(("library", "name"), CONSTRUCTORS)
 def test_constructing_a_client_is_no_call(project, library, name):
-    assert project.scan(f"import {library}\nclient = {name}()\nclient.nothing_known()\n").call_sites == ()
+    source = f"import {name.rpartition('.')[0]}\nclient = {name}()\nclient.nothing_known()\n"
+    assert project.scan(source).call_sites == ()
 
 
 @pytest.mark.parametrize("library", DETECTORS)

@@ -235,7 +235,7 @@ def test_progress_counts_every_file_once(tmp_path):
     (tmp_path / "plain.py").write_text("x = 1\n")
     (tmp_path / "broken.py").write_text("import requests\nrequests.get(\n")
     steps = []
-    scan([tmp_path], tmp_path, lambda done, total: steps.append((done, total)))
+    scan([tmp_path], tmp_path, on_progress=lambda done, total: steps.append((done, total)))
     assert steps == [(1, 3), (2, 3), (3, 3)]
 
 

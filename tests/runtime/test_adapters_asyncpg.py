@@ -406,6 +406,7 @@ def test_a_connection_from_a_pool_is_known(run: Run) -> None:
     [
         ("SET ROLE leaving", "the role leaving set"),
         ("CREATE TEMPORARY TABLE item AS SELECT * FROM item LIMIT 0", "temporary tables"),
+        ("SET SESSION AUTHORIZATION leaving", "that of leaving, not of postgres"),
     ],
 )
 def test_what_was_left_on_a_pools_connection_keeps_its_answer_out(

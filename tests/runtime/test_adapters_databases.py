@@ -235,6 +235,28 @@ def test_a_database_that_cannot_be_read_off_is_asked_each_time(
     asyncio.run(test())
 
 
+def test_parameters_that_functions_give_and_urls_without_a_user_are_asked_each_time(
+    cache: UnifiedAPICache, run: Run, postgresql_host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = iter(range(1, 9))
+
+    async def test(database: Database) -> None:
+        one = sa.select(item.c.id).where(item.c.id == sa.bindparam("id", callable_=lambda: next(given)))
+        for number in (1, 2):
+            assert await cache.cached_api_call(database.fetch_val, one) == number
+        assert counts(cache) == (0, 0, 2)
+
+    async def nameless() -> None:
+        async with Database(f"postgresql:///postgres?host={postgresql_host}") as database:
+            for _ in range(2):
+                assert await cache.cached_api_call(database.fetch_val, "SELECT 1") == 1
+
+    run(test)
+    monkeypatch.setenv("PGUSER", "postgres")
+    asyncio.run(nameless())
+    assert counts(cache) == (0, 0, 4)
+
+
 def test_a_role_that_was_left_on_a_connection_keeps_its_answer_out(
     cache: UnifiedAPICache, postgresql_host: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

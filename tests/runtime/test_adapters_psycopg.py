@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib
 import logging
 from collections.abc import Iterator
 from decimal import Decimal
@@ -16,6 +17,7 @@ from psycopg.types.numeric import FloatLoader
 
 from apicache import UnifiedAPICache
 from apicache.errors import InputError
+from apicache.sql.cursors import call_on
 from apicache.sql.queries import cached_db_query, cached_db_query_sync
 
 TABLES = """
@@ -112,17 +114,98 @@ def test_row_level_security_needs_a_scope(cache: UnifiedAPICache, connection: An
 
 
 def test_a_transaction_is_asked_each_time_and_asking_begins_none(cache: UnifiedAPICache, connection: Any) -> None:
+    """psycopg2 cannot ask without beginning one, so what it does not see is for a scope to say."""
     idle = psycopg2.extensions.TRANSACTION_STATUS_IDLE
+    sql = SQL.replace("pg_item", "public.pg_item")
+    scope = {"scope": "mine"} if isinstance(connection, psycopg2.extensions.connection) else {}
     connection.autocommit = False
-    assert ask(cache, connection) == ROWS
+    assert ask(cache, connection, sql, **scope) == ROWS
     assert connection.info.transaction_status != idle  # the query's own
     run(connection, "UPDATE pg_item SET name = 'changed'")
-    assert ask(cache, connection)[0]["name"] == "changed"
+    assert ask(cache, connection, sql, **scope)[0]["name"] == "changed"
     connection.rollback()
-    assert ask(cache, connection) == ROWS
+    assert ask(cache, connection, sql, **scope) == ROWS
     assert connection.info.transaction_status == idle
     assert connection.autocommit is False
     assert counts(cache) == (1, 1, 1)
+
+
+def test_finding_a_key_changes_nothing_of_a_psycopg2_transaction(cache: UnifiedAPICache, given: Any) -> None:
+    """Autocommit that is switched on and off would keep what is rolled back, in another thread or `with`."""
+    with contextlib.closing(psycopg2.connect(**given)) as connection:
+        for _ in range(2):
+            with contextlib.suppress(ZeroDivisionError), connection:
+                assert ask(cache, connection) == ROWS
+                run(connection, "UPDATE pg_item SET name = 'lost'")
+                raise ZeroDivisionError
+            assert connection.autocommit is False
+        assert ask(cache, connection) == ROWS
+    assert counts(cache) == (0, 0, 3)
+
+
+@pytest.mark.parametrize(
+    ("made", "dropped", "is_known"),
+    [
+        ("CREATE VIEW v AS SELECT current_setting('app.tenant', true) AS t", "VIEW v", False),
+        ("CREATE VIEW v AS SELECT user AS t", "VIEW v", False),
+        ("CREATE VIEW v AS SELECT 'current' AS users, id AS \"user\" FROM pg_item", "VIEW v", True),
+        ("CREATE FUNCTION f() RETURNS text STABLE LANGUAGE sql RETURN SESSION_USER", "FUNCTION f", False),
+        ("CREATE FUNCTION f(x int) RETURNS int LANGUAGE sql AS 'SELECT 1 -- for a user, to show'", "FUNCTION f", True),
+        ("CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'BEGIN EXECUTE ''SHOW app.x''; RETURN 1; END'",
+         "FUNCTION f", False),
+        ("CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.name = current_user; RETURN NEW; END'",
+         "FUNCTION f", True),
+        ("CREATE AGGREGATE f(int) (SFUNC = int4pl, STYPE = int)", "AGGREGATE f(int)", True),
+    ],
+)  # fmt: skip
+def test_code_that_speaks_of_the_session_needs_a_scope(
+    cache: UnifiedAPICache, connection: Any, made: str, dropped: str, is_known: bool
+) -> None:
+    assert ask(cache, connection) == ROWS
+    run(connection, made)
+    try:
+        for tenant in ("a", "b"):
+            run(connection, f"SET app.tenant = '{tenant}'")
+            assert ask(cache, connection) == ROWS
+            assert ask(cache, connection, scope=tenant) == ROWS
+    finally:
+        run(connection, f"DROP {dropped}")
+    assert ask(cache, connection) == ROWS
+    assert counts(cache) == ((3, 3, 0) if is_known else (1, 3, 2))
+
+
+def test_notifications_reach_who_listens(cache: UnifiedAPICache, given: Any, connection: Any) -> None:
+    seen: list[str] = []
+    ask(cache, connection)
+    run(connection, "LISTEN pg_item")
+    with psycopg.connect(**given, autocommit=True) as other:
+        other.execute("NOTIFY pg_item, 'new'")
+        other.execute("SELECT 1")  # the server has sent it by now, or does with the next answer
+    for _ in range(2):
+        assert ask(cache, connection) == ROWS
+    if isinstance(connection, psycopg.Connection):
+        seen = [each.payload for each in connection.notifies(timeout=1, stop_after=1)]
+        connection.add_notify_handler(lambda _: None)
+        run(connection, "UNLISTEN *")
+        assert ask(cache, connection) == ROWS
+    else:
+        connection.poll()
+        seen = [each.payload for each in connection.notifies]
+        run(connection, "UNLISTEN *")
+    assert seen == ["new"]
+    assert counts(cache)[:2] == (0, 1)
+
+
+def test_what_another_thread_has_begun_meanwhile_is_not_kept(connection: Any) -> None:
+    """What a connection reads in a transaction may be what that has written."""
+    library = "psycopg" if isinstance(connection, psycopg.Connection) else "psycopg2"
+    adapter = importlib.import_module(f"apicache.adapters.{library}")
+    function = connection.execute if library == "psycopg" else call_on(connection)
+    identified = adapter.identify(function, (SQL,), {})
+    run(connection, "BEGIN; UPDATE pg_item SET name = 'changed'")
+    loaded = identified.send()
+    assert loaded.snapshot.refusal == "rows of a transaction, which may have written them"
+    run(connection, "ROLLBACK")
 
 
 def test_temporary_tables_and_closed_connections_are_refused(

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from apicache import UnifiedAPICache
+from apicache.clock import ManualClock
 from apicache.errors import InputError
 from apicache.sql.queries import cached_db_query_sync
 
@@ -89,6 +90,24 @@ def test_a_transaction_is_asked_each_time_and_asking_begins_none(cache: UnifiedA
         assert ask(cache, connection)[0]["name"] == "changed"
         connection.rollback()
     assert counts(cache) == (1, 1, 1)
+
+
+def test_what_is_stale_is_loaded_before_its_caller_goes_on(
+    cache: UnifiedAPICache, clock: ManualClock, given: Any
+) -> None:
+    """A refresh in the background would read what the caller writes next, and does not commit."""
+    view = cache.using(ttl=10, stale_while_revalidate=60)
+    with pymysql.connect(**given) as connection:
+        assert ask(view, connection) == ROWS
+        connection.rollback()
+        clock.advance(20)
+        assert ask(view, connection) == ROWS
+        run(connection, "UPDATE my_item SET name = 'changed'")
+        assert cache.flush()
+        connection.rollback()
+        assert ask(view, connection) == ROWS
+    stats = cache.get_stats()
+    assert (stats["refreshes"], stats["stale"], stats["cache_misses"]) == (0, 0, 2)
 
 
 def test_temporary_tables_own_converters_and_closed_connections_are_refused(

@@ -223,6 +223,38 @@ def test_listeners_creators_and_changed_sessions_are_refused(
     assert counts(cache) == (0, 0, 4)
 
 
+def test_listeners_on_one_connection_or_session_are_refused(cache: UnifiedAPICache, make_engine: MakeEngine) -> None:
+    engine = make_engine()
+    for name in ("a", "b"):
+        with engine.connect() as connection:
+            event.listen(connection, "before_cursor_execute", _only(name), retval=True)
+            statement = sa.text("SELECT id FROM item")
+            found = cache.cached_api_call_sync(connection.execute, statement).all()
+            assert found == connection.execute(statement).all()
+        with engine.connect() as connection, Session(connection) as session:
+            event.listen(connection, "before_cursor_execute", _only(name), retval=True)
+            assert cache.cached_api_call_sync(session.execute, statement).all() == found
+        with Session(engine) as session:
+            event.listen(session, "do_orm_execute", lambda _: None)
+            cache.cached_api_call_sync(session.execute, statement)
+    assert counts(cache) == (0, 0, 6)
+
+
+def _only(name: str) -> Callable[..., Any]:
+    return lambda _connection, _cursor, sql, parameters, *_: (f"{sql} WHERE name = '{name}'", parameters)
+
+
+def test_a_parameter_that_a_function_gives_is_refused_and_asked_for_once(
+    cache: UnifiedAPICache, make_engine: MakeEngine
+) -> None:
+    given = iter(range(1, 9))
+    one = sa.select(item.c.id).where(item.c.id == sa.bindparam("id", callable_=lambda: next(given)))
+    with make_engine().connect() as connection:
+        for number in (1, 2):
+            assert cache.cached_api_call_sync(connection.scalar, one) == number
+    assert counts(cache) == (0, 0, 2)
+
+
 def test_a_session_of_a_sessionmaker_is_known_and_a_database_in_memory_is_not(
     cache: UnifiedAPICache, make_engine: MakeEngine
 ) -> None:

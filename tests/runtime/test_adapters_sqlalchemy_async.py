@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, c
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from apicache import UnifiedAPICache
-from apicache.sql import postgresql_sessions
+from apicache.sql import postgresql_sessions, sqlalchemy_loads
 
 
 class Base(DeclarativeBase):
@@ -332,6 +332,8 @@ def no_changes(monkeypatch: pytest.MonkeyPatch) -> None:
         ("SET search_path = public, pg_temp", "search_path set"),
         ("SELECT set_config('TimeZone', 'Asia/Tokyo', false)", "TimeZone set"),
         ("CREATE POLICY by_tenant ON alchemy_item USING (name = current_setting('app.tenant'))", "row-level security"),
+        ("SET SESSION AUTHORIZATION staying", "that of staying, not of postgres"),
+        ("CREATE VIEW alchemy_view AS SELECT current_setting('app.tenant', true)", "views, functions or operators"),
     ],
 )
 def test_what_was_left_on_an_engines_connection_keeps_its_answer_out(
@@ -341,7 +343,11 @@ def test_what_was_left_on_an_engines_connection_keeps_its_answer_out(
 
     async def test(engine: AsyncEngine) -> None:
         async with engine.begin() as connection:
-            for statement in ("DROP ROLE IF EXISTS staying", "CREATE ROLE staying"):
+            for statement in (
+                "DROP VIEW IF EXISTS alchemy_view",
+                "DROP ROLE IF EXISTS staying",
+                "CREATE ROLE staying",
+            ):
                 await connection.execute(sa.text(statement))
             await connection.execute(sa.text("GRANT SELECT ON alchemy_item TO staying"))
         for statement in ("SELECT 1", left):
@@ -359,10 +365,62 @@ def test_what_was_left_on_an_engines_connection_keeps_its_answer_out(
             async with AsyncSession(engine) as session:
                 assert await view.cached_api_call(session.scalar, NAMES) == "a"
         assert counts(cache) == (3, 3, 3)
+        async with engine.begin() as connection:
+            await connection.execute(sa.text("RESET SESSION AUTHORIZATION"))
+            await connection.execute(sa.text("DROP VIEW IF EXISTS alchemy_view"))
 
     with caplog.at_level(logging.WARNING, logger="apicache"):
         on_server(test)
     assert told in caplog.text
+
+
+@pytest.mark.usefixtures("no_changes")
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2", "asyncpg"])
+@pytest.mark.parametrize("level", ["READ COMMITTED", "AUTOCOMMIT"])
+def test_a_question_that_fails_fails_no_transaction_and_says_nothing_of_the_next(
+    cache: UnifiedAPICache, postgresql_host: str, monkeypatch: pytest.MonkeyPatch, driver: str, level: Any
+) -> None:
+    one = sa.text("SELECT count(*) FROM pg_catalog.pg_type WHERE typname = 'int4'")
+
+    def ask(session: Session) -> Any:
+        return cache.cached_api_call_sync(session.scalar, one)
+
+    async def test() -> None:
+        url = f"postgresql+{driver}://postgres@/postgres?host={postgresql_host}"
+        engine = create_async_engine(url, isolation_level=level) if driver == "asyncpg" else None
+        sync_engine = sa.create_engine(url, isolation_level=level) if engine is None else engine.sync_engine
+        for question in ("SELECT 1 / 0", postgresql_sessions.CHANGED):
+            monkeypatch.setattr(sqlalchemy_loads, "CHANGED", question)
+            for _ in range(2):
+                if engine is None:
+                    with Session(sync_engine) as session:
+                        assert ask(session) == 1
+                        assert session.scalar(sa.text("SELECT 2")) == 2
+                else:
+                    async with AsyncSession(engine) as asked:
+                        assert await cache.cached_api_call(asked.scalar, one) == 1
+                        assert await asked.scalar(sa.text("SELECT 2")) == 2
+        if engine is None:
+            sync_engine.dispose()
+        else:
+            await engine.dispose()
+
+    asyncio.run(test())
+    assert counts(cache) == (1, 1, 0)
+
+
+@pytest.mark.usefixtures("no_changes")
+def test_a_url_without_a_user_needs_a_scope(
+    cache: UnifiedAPICache, postgresql_host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver logs in as whom the environment says, which is no part of the engine."""
+    monkeypatch.setenv("PGUSER", "postgres")
+    engine = sa.create_engine(f"postgresql+psycopg2:///postgres?host={postgresql_host}")
+    for view in (cache, cache, cache.using(scope="mine"), cache.using(scope="mine")):
+        with Session(engine) as session:
+            assert view.cached_api_call_sync(session.scalar, sa.text("SELECT 1")) == 1
+    engine.dispose()
+    assert counts(cache) == (1, 1, 2)
 
 
 def test_a_connections_search_path_separates(cache: UnifiedAPICache, on_server: Run) -> None:

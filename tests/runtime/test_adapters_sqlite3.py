@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from apicache import UnifiedAPICache
+from apicache.sql import file_births
+from apicache.sql.db_api import file_of
 
 Open = Callable[..., sqlite3.Connection]
 QUERY = "SELECT id, name FROM item WHERE id < ? ORDER BY id"
@@ -171,6 +173,30 @@ def test_a_file_that_takes_the_place_of_another_is_another_database(
     assert ask(cache, connect(), QUERY, (2,)).fetchall() == [(1, "a")]
     make(tmp_path / "new.db", "new").replace(path)
     assert ask(cache, connect(), QUERY, (2,)).fetchall() == [(1, "new")]
+
+
+def test_a_file_that_has_the_inode_of_one_that_was_removed_is_another_database(
+    cache: UnifiedAPICache, connect: Open, tmp_path: Path
+) -> None:
+    place = tmp_path / "again.db"
+    for names in (("a",), ("z",), ("y",)):
+        connection = connect(make(place, *names))
+        assert ask(cache, connection, "SELECT name FROM item").fetchall() == [names]
+        connection.close()
+        place.unlink()
+    assert counts(cache) == (0, 3, 0)
+
+
+def test_where_no_birth_of_a_file_is_told_each_change_makes_it_another(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert file_of(path) == file_of(path)
+    assert file_of(path)[4] == "made"
+    monkeypatch.setattr(file_births, "_birth_on_linux", lambda _: None)
+    before = file_of(path)
+    path.write_bytes(path.read_bytes() + b"more")
+    assert before != file_of(path)
+    assert file_of(path)[4] in {"made", "changed"}
 
 
 def test_one_file_is_one_database_by_whatever_name(cache: UnifiedAPICache, connect: Open, path: Path) -> None:

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import logging
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -326,6 +327,39 @@ def test_a_provider_without_its_key_is_left_out(upstream, make, call, monkeypatc
     cache = make()
     assert call(cache, operation="completion", prompt="x").provider == "openai"
     assert cache.get_stats()["load_errors"] == 0
+
+
+@pytest.mark.parametrize(
+    ("providers", "told"),
+    [
+        ({"tables": {"anthropic": {"modle": "m"}}}, "unknown option 'modle' of provider 'anthropic'; did you mean"),
+        ({"order": ["antropic", "openai"]}, "unknown provider 'antropic'; did you mean 'anthropic'?"),
+        ({"order": ["house", "openai"], "tables": {"house": {"body": {}}}}, "an option of provider 'house'"),
+    ],
+    ids=["an option", "a name", "an endpoint without its url"],
+)
+def test_a_provider_that_is_configured_wrongly_is_left_out_and_told_once(
+    upstream, make, call, caplog: pytest.LogCaptureFixture, providers: Any, told: str
+) -> None:
+    cache = make(**providers)
+    for prompt in "ab":
+        assert call(cache, operation="completion", prompt=prompt).provider == "openai"
+    (record,) = [record for record in caplog.records if "left out" in record.getMessage()]
+    assert told in record.getMessage()
+    with pytest.raises(InputError, match=re.escape(told)):
+        call(cache, operation="completion", prompt="c", provider=next(iter(providers.get("order", ["anthropic"]))))
+
+
+def test_where_every_configured_provider_is_wrong_the_first_mistake_is_raised(upstream, make, call) -> None:
+    cache = make(order=["antropic", "opnai"])
+    with pytest.raises(InputError, match="unknown provider 'antropic'"):
+        call(cache, operation="completion", prompt="x")
+
+
+def test_an_endpoint_with_an_operation_of_its_own_is_asked_whatever_the_others_lack(upstream, make, call) -> None:
+    upstream.script("/quote", wire.of_json({"price": 3}))
+    quote = {"url": f"{upstream.url}/quote", "operations": ["quote"]}
+    assert call(make(order=["opnai"], tables={"quotes": quote}), operation="quote") == {"price": 3}
 
 
 def test_without_any_key_the_error_names_every_variable(upstream, make, call, monkeypatch) -> None:

@@ -457,6 +457,12 @@ def test_isolated_caches_share_nothing(call: Any) -> None:
         UnifiedAPICache.create(tiers=[], directory="x")
 
 
+@pytest.mark.parametrize("given", [["memory", "disk"], "memory", [object()], {"memory": {}}, 3])
+def test_tiers_that_are_none_are_refused_and_what_to_type_is_told(given: Any) -> None:
+    with pytest.raises(InputError, match=r"tiers=.* is no list of tiers.*leave tiers out.*directory='\.\.\.' alone"):
+        UnifiedAPICache.create(tiers=given)
+
+
 def test_a_decorator_without_its_parentheses_says_what_to_write(cache: UnifiedAPICache) -> None:
     def rate(currency: str) -> str:
         return currency

@@ -291,6 +291,17 @@ def test_an_sdks_stream_is_replayed_in_the_sdks_own_types(cache, upstream, sdk, 
     assert cache.get_stats()["cache_hits"] == 1
 
 
+def test_only_what_is_sent_is_logged_as_a_request(cache, upstream, sdk, is_async, caplog):
+    caplog.set_level("INFO")
+    sdk.script(upstream, pieces(*sdk.events("Hel", "lo")))
+    for _ in range(2):
+        sdk.collect(upstream, cache, is_async=is_async)
+        assert cache.flush()
+        assert [record.name for record in caplog.records if "HTTP Request" in record.message] in (["httpx"], ["httpx2"])
+    sdk.collect(upstream, is_async=is_async)
+    assert sum("HTTP Request" in record.message for record in caplog.records) == len(upstream.asked) == 2
+
+
 def test_a_stream_that_ends_before_its_own_end_is_not_stored(cache, upstream, sdk, is_async):
     sdk.script(upstream, pieces(*sdk.events("Hel", "lo", done=False)))
     first = sdk.collect(upstream, cache, is_async=is_async)

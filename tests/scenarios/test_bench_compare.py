@@ -52,17 +52,17 @@ def test_errors_are_worse():
 
 
 def test_equal_runs_whose_requests_depend_on_their_blocks_are_seldom_told_apart():
-    """Drift makes requests of one block alike; intervals over single requests would be wrong in most of these runs."""
+    """Drift makes the requests of one block alike: they are no independent samples, the blocks are."""
     told = Counter(
         each.verdict
-        for seed in range(0, 40, 2)
+        for seed in range(0, 24, 2)
         for each in compare(
             result(seed, requests=60, hits=40, drift=0.3), result(seed + 1, requests=60, hits=40, drift=0.3)
         ).metrics
         if each.metric in ("p50_ms", "p95_ms")
     )
-    assert told.total() == 80
-    assert told["no difference shown"] >= 72
+    assert told.total() == 48
+    assert told["no difference shown"] >= 43
 
 
 def test_another_machine_forbids_times_and_allows_counts():

@@ -36,10 +36,12 @@ def browser(tmp_path_factory):
 
 LETTERS = """[...document.querySelectorAll('svg text')].map((each) =>
     12 * each.getScreenCTM().a)"""
-OUTSIDE = """[...document.querySelectorAll('svg[role=img]')].filter((svg) => { const frame = svg.getBoundingClientRect();
+OUTSIDE = """[...document.querySelectorAll('svg[role=img]')].filter((svg) => {
+    const frame = svg.getBoundingClientRect();
     return [...svg.querySelectorAll('text, path, circle, line')].some((each) => {
         const box = each.getBoundingClientRect();
-        return box.left < frame.left - 1 || box.right > frame.right + 1 || box.bottom > frame.bottom + 1; }); }).length"""
+        return box.left < frame.left - 1 || box.right > frame.right + 1
+            || box.bottom > frame.bottom + 1; }); }).length"""
 OVERLAPS = """[...document.querySelectorAll('svg[role=img]')].flatMap((svg) => {
     const boxes = [...svg.querySelectorAll('text')].map((each) => each.getBoundingClientRect());
     return boxes.flatMap((one, at) => boxes.slice(at + 1).filter((other) => one.left < other.right - 1

@@ -100,7 +100,8 @@ def command(
 ) -> None:
     """Show the configuration in force with each value's origin, and whether the tiers can be used.
 
-    Exits 1 when a tier cannot be reached or part of the configuration was passed over.
+    Exits 1 when a tier cannot be reached, part of the configuration was passed over, or none of the configured
+    providers can be asked.
     """
     report = examine(load(), with_defaults=all)
     if format == "json":
@@ -121,16 +122,30 @@ def examine(settings: Settings, *, with_defaults: bool) -> Report:
         sealer = None
     rows = [row for row in _rows(settings) if with_defaults or not row.origin.startswith(BY_DEFAULT)]
     log = settings.directory / FILE_NAME
+    providers = states_of(settings.providers)
+    problems += [f"provider {each.name}: {without_credentials(each.needs or '')}" for each in providers if each.wrong]
+    problems += _nobody_to_ask(settings, providers)
     return Report(
         mode=Row("mode", str(settings.mode), settings.origins["mode"]),
         settings=rows,
         tiers=[_state(settings, name, sealer) for name in settings.tiers],
-        providers=states_of(settings.providers),
+        providers=providers,
         encryption=settings.encryption,
         usage_log=UsageLogState(settings.usage_log, str(log), log.stat().st_size if log.is_file() else None),
         versions=_versions(),
         problems=problems,
     )
+
+
+def _nobody_to_ask(settings: Settings, providers: Sequence[ProviderState]) -> Iterator[str]:
+    """A problem where built-in operations cannot work at all: for who has configured them, not for who calls none."""
+    asked = [each for each in providers if each.in_order]
+    is_configured = "providers.order" in settings.origins or any(
+        each.name in settings.providers.tables for each in asked
+    )
+    if is_configured and not any(each.ready for each in asked):
+        missing = "; ".join(f"{each.name}: {without_credentials(each.needs or '')}" for each in asked)
+        yield f"built-in operations have no provider to ask ({missing})"
 
 
 def _rows(settings: Settings) -> Iterator[Row]:
@@ -251,7 +266,7 @@ def _print_report(console: Console, report: Report) -> None:
             console.print(
                 Text(f"tier {tier.name}: {tier.error}" + (f"; {tier.hint}" if tier.hint else "")), soft_wrap=True
             )
-    console.print(_table(("provider", "state", "operations"), map(_provider_cells, report.providers)))
+    console.print(_table(("provider", "state", "operations (and models)"), map(_provider_cells, report.providers)))
     log = report.usage_log
     state = "off" if not log.on else "none yet" if log.bytes is None else f"{log.bytes:,} bytes"
     console.print(Text(f"usage log: {state}, {log.path}"), soft_wrap=True)
@@ -261,7 +276,12 @@ def _print_report(console: Console, report: Report) -> None:
 
 
 def _provider_cells(provider: ProviderState) -> Sequence[str]:
-    return (provider.name, "configured" if provider.ready else provider.needs or "", ", ".join(provider.operations))
+    state = "; ".join(filter(None, ("configured" if provider.ready else "", provider.needs)))
+    by_model: dict[str, list[str]] = {}
+    for operation in provider.operations:
+        by_model.setdefault(provider.models.get(operation, ""), []).append(operation)
+    told = (", ".join(names) + (f" ({model})" if model else "") for model, names in by_model.items())
+    return (provider.name, state, "; ".join(told))
 
 
 def _cells(tier: TierState) -> Sequence[str]:

@@ -38,6 +38,9 @@ def command(
             _say(output.stdout(), _told(tier))
     for failure in failed:
         _say(output.stderr(), f"error: {failure}")
+    for tier in done:
+        if tier.invalidated:
+            _say(output.stderr(), _why_invalidated(tier))
     damaged, cut_short = any(tier.damaged for tier in done), any(tier.cut_short for tier in done)
     if cut_short:
         _say(output.stderr(), f"warning: {file} was cut short: what is missing at its end was not imported")
@@ -64,6 +67,15 @@ def _told(tier: Imported) -> str:
         f"{tier.damaged:,} damaged",
     ]
     return f"{tier.tier}: {', '.join(parts)}"
+
+
+def _why_invalidated(tier: Imported) -> str:
+    """An invalidation holds for whatever was loaded before it, wherever that comes from later."""
+    return (
+        f"hint: {tier.tier} took none of {counted(tier.invalidated, 'entry', 'entries')} that had been loaded before "
+        "an invalidation or purge that concerns them; load them anew with `apicache warm` and export again, or import "
+        "into a cache that was not invalidated: APICACHE_DIR=OTHER apicache import ..."
+    )
 
 
 def _say(console: Console, text: str) -> None:

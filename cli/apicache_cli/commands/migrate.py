@@ -1,22 +1,31 @@
 """`apicache migrate`: rewrite call sites to cached calls, or say for each why not."""
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from apicache.errors import InputError
-from apicache_cli import output
-from apicache_codemods.migrate import MigrationPlan, plan, write
-from apicache_codemods.rewriting.verdicts import MEANINGS, SiteDecision
+from apicache_cli import __version__, output
+from apicache_cli.migrate_review import review
+from apicache_cli.migrate_text import print_changes, print_explanation, print_migration, print_recovery, print_reverting
+from apicache_codemods.migrate import MigrationPlan, Preparation, journal_at, prepare, write
+from apicache_codemods.migration_formats import MigrationContext, check, known, render
+from apicache_codemods.migration_words import run_words
+from apicache_codemods.replacing import write_text
+from apicache_codemods.reverting.plan import plan_revert
+from apicache_codemods.rewriting.git_tree import uncommitted
+from apicache_codemods.rewriting.suite import Suite, SuiteRun
+from apicache_codemods.rewriting.transaction import recover, transaction, undo
+from apicache_codemods.rewriting.verdicts import Place, Verdict
+from apicache_codemods.rewriting.verifying import Verifier
 
 WOULD_CHANGE = 1
-_COLOURS = ((b"+++", "bold"), (b"---", "bold"), (b"diff ", "bold"), (b"@@", "cyan"), (b"+", "green"), (b"-", "red"))
+TEXT = "text"
+FORMATS = (TEXT, *known())
+_NAMED = 3
 
 
 def command(
@@ -25,7 +34,29 @@ def command(
     ] = None,
     *,
     apply: Annotated[bool, typer.Option("--write", help="Apply the changes; without it they are only shown.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Exit 1 when there is something to change.")] = False,
+    interactive: Annotated[
+        bool, typer.Option("--interactive", "-i", help="Ask at each call, then apply what was agreed to.")
+    ] = False,
+    check_only: Annotated[bool, typer.Option("--check", help="Exit 1 when there is something to change.")] = False,
+    verify: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND", help='Your tests, such as "pytest -q"; calls that break them stay as they are.'
+        ),
+    ] = None,
+    verify_timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How long one run of the tests may take.")
+    ] = 600.0,
+    undo_last: Annotated[
+        bool, typer.Option("--undo", help="Give the files of the last run their bytes from before it.")
+    ] = False,
+    revert: Annotated[
+        bool, typer.Option("--revert", help="Take apicache out of the code again: plain calls, no operations.")
+    ] = False,
+    explain_place: Annotated[
+        str | None,
+        typer.Option("--explain", metavar="PATH:LINE", help="What becomes of the call there, and why; no report."),
+    ] = None,
     style: Annotated[
         Literal["auto", "operation", "wrap"],
         typer.Option(help="operation: registered operations only; wrap: cached_api_call around the call only."),
@@ -34,87 +65,137 @@ def command(
         Path | None,
         typer.Option(help="Where operations are registered; api_operations.py in the calls' common package otherwise."),
     ] = None,
-    format: Annotated[Literal["text", "json"], typer.Option(help="How the result is printed.")] = "text",  # noqa: A002 - the option's name
+    format: Annotated[str, typer.Option(help=f"How the result is printed: {', '.join(FORMATS)}.")] = TEXT,  # noqa: A002 - the option's name
+    output_file: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Write the report to a file, not to stdout.")
+    ] = None,
 ) -> None:
     """Rewrite external calls to cached calls: a diff on stdout, which `git apply` takes, or the files with --write.
 
-    Each call left as it is has a code and a reason, on stderr. Nothing of the project is imported or run. Bad input:
-    exit 2.
+    Each call left as it is has a code and a reason, on stderr. Nothing of the project is imported or run, but for the
+    command that --verify names. Exit codes: 0 fine, 1 --check found something to change, 2 bad input.
     """
-    if apply and check:
-        raise InputError("both --write and --check were given; give --check to look, --write to change")
-    console = output.stderr()
-    with console.status("reading and rewriting") if console.is_terminal else nullcontext():
-        migration = plan(paths or [Path()], Path.cwd(), style=style, operations_module=operations_module)
-    if apply:
-        write(migration)
-    if format == "json":
-        output.print_json(migration.document())
+    check(format, (TEXT,))
+    writes = apply or interactive
+    _check_options(
+        {
+            "--write": apply,
+            "--interactive": interactive,
+            "--check": check_only,
+            "--undo": undo_last,
+            "--revert": revert,
+            "--explain": explain_place is not None,
+        },
+        reports=format != TEXT or output_file is not None,
+        verifies=verify is not None,
+    )
+    root, given = Path.cwd(), paths or [Path()]
+    if undo_last:
+        print_changes("restored", undo(journal_at(root)))
+        return
+    print_recovery(recover(journal_at(root)))
+    if revert:
+        _revert(given, root, writes=apply, checks=check_only)
+        return
+    preparation = _prepared(given, root, style, operations_module)
+    if explain_place is not None:
+        print_explanation(preparation, explain_place, root)
+        return
+    if writes:
+        _warn_of_git(root)
+    runs: list[SuiteRun] = []
+    suite = Suite(verify, root, verify_timeout) if verify is not None else None
+    migration = _done(preparation, suite, runs, interactive=interactive, applies=writes)
+    if format == TEXT and output_file is None:
+        print_migration(migration, applied=writes)
     else:
-        _print_text(migration, applied=apply)
-    if check and migration.changes:
+        context = MigrationContext(version=__version__, applied=writes, runs=tuple(runs))
+        _report(migration, context, format, output_file)
+    if check_only and migration.changes:
         raise typer.Exit(WOULD_CHANGE)
 
 
-def _print_text(migration: MigrationPlan, *, applied: bool) -> None:
-    if applied:
-        for change in migration.changes:
-            typer.echo(change.path)
-    else:
-        _print_patch(migration.patch())
+_TOGETHER = {frozenset({"--revert", "--write"}), frozenset({"--revert", "--check"})}
+
+
+def _check_options(given: Mapping[str, bool], *, reports: bool, verifies: bool) -> None:
+    asked = frozenset(option for option, is_given in given.items() if is_given)
+    if len(asked) > 1 and asked not in _TOGETHER:
+        if asked == {"--write", "--check"}:
+            raise InputError("both --write and --check were given; give --check to look, --write to change")
+        raise InputError(f"{' and '.join(sorted(asked))} were given together; give one of them")
+    if verifies and (not asked & {"--write", "--interactive"} or "--revert" in asked):
+        raise InputError("--verify runs the tests on the rewritten files; give --write or --interactive with it")
+    if reports and asked & {"--undo", "--revert", "--explain"}:
+        raise InputError(f"{next(iter(asked))} prints no report; leave out --format and --output")
+
+
+def _prepared(
+    paths: list[Path], root: Path, style: Literal["auto", "operation", "wrap"], place: Path | None
+) -> Preparation:
     console = output.stderr()
-    for line in _reasons(migration):
-        console.print(line, soft_wrap=True)
-    if migration.sites:
-        console.print(_summary(migration))
-    console.print(_closing(migration, applied=applied), soft_wrap=True)
+    with console.status("reading and rewriting") if console.is_terminal else nullcontext():
+        return prepare(paths, root, style=style, operations_module=place)
 
 
-def _print_patch(patch: bytes) -> None:
-    """The patch byte for byte; on a terminal with colours."""
-    stream = typer.get_binary_stream("stdout")
-    console = output.stdout()
-    if not console.is_terminal or console.no_color:
-        stream.write(patch)
-        stream.flush()
-        return
-    for line in patch.splitlines():
-        style = next((style for prefix, style in _COLOURS if line.startswith(prefix)), "")
-        console.print(Text(line.decode(errors="replace"), style), soft_wrap=True)
+def _done(
+    preparation: Preparation, suite: Suite | None, runs: list[SuiteRun], *, interactive: bool, applies: bool
+) -> MigrationPlan:
+    """The plan, written if it is to be: what was agreed to, and what the tests pass with."""
+    left_out = review(preparation) if interactive else {}
+    migration = preparation.plan(left_out)
+    if suite is not None and migration.changes:
+        return _verified(preparation, suite, runs, left_out)
+    if applies:
+        write(migration)
+    return migration
 
 
-def _reasons(migration: MigrationPlan) -> Iterator[Text]:
-    """A line for each call left as it is or only wrapped for want of an operation, and for each file not read."""
-    for site in migration.sites:
-        if site.decision == "skipped" or site.code == "M004":
-            yield Text(f"{site.path}:{site.line}: {site.code} {site.reason}")
-    for skipped in migration.skipped_files:
-        if skipped.reason != "empty":
-            yield Text(f"{skipped.path}: not read: {skipped.reason}")
+def _verified(
+    preparation: Preparation, suite: Suite, runs: list[SuiteRun], left_out: Mapping[Place, Verdict]
+) -> MigrationPlan:
+    console = output.stderr()
+
+    def tell(run: SuiteRun) -> None:
+        runs.append(run)
+        console.print(run_words(run), soft_wrap=True, markup=False)
+
+    with transaction(journal_at(preparation.root)) as written:
+        verifier = Verifier(preparation.plan, written, suite, tell)
+        verifier.before()
+        found = verifier.verify(left_out)
+    return preparation.plan({**left_out, **found.reverted})
 
 
-def _summary(migration: MigrationPlan) -> Table:
-    counts = Counter(map(_row, migration.sites))
-    table = Table(title="call sites", title_justify="left", title_style="bold")
-    table.add_column("decision")
-    table.add_column("code")
-    table.add_column("meaning", overflow="fold")
-    table.add_column("sites", justify="right")
-    for (decision, code), count in sorted(counts.items()):
-        table.add_row(decision, code, Text(MEANINGS[code]), f"{count:,}")
-    return table
+def _revert(paths: list[Path], root: Path, *, writes: bool, checks: bool) -> None:
+    if writes:
+        _warn_of_git(root)
+    reverting = plan_revert(paths, root)
+    if writes:
+        write(reverting)
+    print_reverting(reverting, applied=writes)
+    if checks and reverting.changes:
+        raise typer.Exit(WOULD_CHANGE)
 
 
-def _row(site: SiteDecision) -> tuple[str, str]:
-    return (f"{site.decision} ({site.style})" if site.style else f"{site.decision} ({site.safety})", site.code)
+def _report(migration: MigrationPlan, context: MigrationContext, format_name: str, file: Path | None) -> None:
+    if format_name != TEXT:
+        text = render(format_name, migration, context)
+    else:
+        text = migration.patch().decode(errors="surrogateescape")
+    if file is None:
+        typer.echo(text.encode(errors="backslashreplace"), nl=False)
+    else:
+        write_text(file, text)
 
 
-def _closing(migration: MigrationPlan, *, applied: bool) -> Text:
-    rewritten = sum(site.decision == "rewritten" for site in migration.sites)
-    files = len(migration.changes)
-    if not migration.sites:
-        return Text("no call sites found; apicache scan lists the libraries it knows")
-    if not files:
-        return Text(f"nothing to change at {len(migration.sites):,} call sites")
-    sites = f"{rewritten:,} of {len(migration.sites):,} call sites in {files:,} files"
-    return Text(f"rewrote {sites}" if applied else f"would rewrite {sites}; apply with --write")
+def _warn_of_git(root: Path) -> None:
+    files = uncommitted(root)
+    if files:
+        named = ", ".join(files[:_NAMED]) + (f" and {len(files) - _NAMED:,} more" if len(files) > _NAMED else "")
+        output.stderr().print(
+            f"warning: the git tree has uncommitted changes ({named}); commit them first, and git diff shows what "
+            "migrate did. apicache migrate --undo takes it back either way",
+            soft_wrap=True,
+            markup=False,
+        )

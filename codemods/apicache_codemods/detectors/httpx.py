@@ -1,24 +1,28 @@
-"""httpx: sync and async clients and the module's functions; https://www.python-httpx.org/api/."""
+"""httpx: sync and async clients and the module's functions; https://www.python-httpx.org/api/.
 
-from apicache_codemods.detector import Argument, Constructor, Detector, Request
+Clients of other packages that derive from httpx's are its clients.
+"""
 
-_BODY = (Argument("params"), Argument("json"), Argument("data"), Argument("content"), Argument("files"))
-_VERBS = {
-    verb.lower(): Request(method=verb, url=Argument("url", 0), payload=_BODY)
-    for verb in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
-}
-_ANY_VERB = Request(method=Argument("method", 0), url=Argument("url", 1), payload=_BODY)
-_PREPARED = Argument("request", 0)
-_SENT = Request(method=Argument("method"), url=Argument("url"), prepared=_PREPARED, payload=(_PREPARED,))
-_FUNCTIONS = {**_VERBS, "request": _ANY_VERB, "stream": _ANY_VERB}
+from apicache_codemods.detector import Constructor, Detector
+from apicache_codemods.httpx_family import ANY_VERB, SENT, VERBS, functions
+
+_FUNCTIONS = functions(*VERBS)
+_SYNC = Constructor(base_urls={"base_url": ""})
+_ASYNC = Constructor(is_async=True, base_urls={"base_url": ""})
 
 DETECTOR = Detector(
     documentation="https://www.python-httpx.org/api/",
+    modules=("httpx", "httpx_aiohttp", "authlib.integrations.httpx_client"),
     constructors={
-        "httpx.Client": Constructor(base_urls={"base_url": ""}),
-        "httpx.AsyncClient": Constructor(is_async=True, base_urls={"base_url": ""}),
+        "httpx.Client": _SYNC,
+        "httpx.AsyncClient": _ASYNC,
+        "httpx_aiohttp.HttpxAiohttpClient": _ASYNC,
+        "authlib.integrations.httpx_client.OAuth1Client": _SYNC,
+        "authlib.integrations.httpx_client.OAuth2Client": _SYNC,
+        "authlib.integrations.httpx_client.AsyncOAuth1Client": _ASYNC,
+        "authlib.integrations.httpx_client.AsyncOAuth2Client": _ASYNC,
     },
-    calls={**_FUNCTIONS, "send": _SENT},
+    calls={**_FUNCTIONS, "send": SENT},
     functions={f"httpx.{name}": request for name, request in _FUNCTIONS.items()},
-    requests={"httpx.Request": _ANY_VERB, "build_request": _ANY_VERB},
+    requests={"httpx.Request": ANY_VERB, "build_request": ANY_VERB},
 )

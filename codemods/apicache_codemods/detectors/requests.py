@@ -1,6 +1,9 @@
-"""requests: sessions and the module's functions; https://requests.readthedocs.io/en/latest/api/."""
+"""requests: sessions and the module's functions; https://requests.readthedocs.io/en/latest/api/.
 
-from apicache_codemods.detector import Argument, Constructor, Detector, Request
+Sessions of other packages that derive from `requests.Session` are its sessions.
+"""
+
+from apicache_codemods.detector import Address, Argument, Constructor, Detector, Request
 
 _BODY = (Argument("params"), Argument("data"), Argument("json"), Argument("files"))
 _SECOND = {"GET": "params", "POST": "data", "PUT": "data", "PATCH": "data"}
@@ -17,13 +20,45 @@ _PREPARED = Argument("request", 0)
 _SENT = Request(method=Argument("method"), url=Argument("url"), prepared=_PREPARED, payload=(_PREPARED,))
 _FUNCTIONS = {**_VERBS, "request": _ANY_VERB}
 
+_SESSION = Constructor()
+_SESSIONS = (
+    "requests.Session",
+    "requests.session",
+    "requests.sessions.Session",
+    "requests.sessions.session",
+    "authlib.integrations.requests_client.OAuth1Session",
+    "authlib.integrations.requests_client.OAuth2Session",
+    "cloudscraper.CloudScraper",
+    "cloudscraper.create_scraper",
+    "cloudscraper.session",
+    "google.auth.transport.requests.AuthorizedSession",
+    "requests_cache.CachedSession",
+    "requests_cache.session.CachedSession",
+    "requests_futures.sessions.FuturesSession",
+    "requests_html.HTMLSession",
+    "requests_oauthlib.OAuth1Session",
+    "requests_oauthlib.OAuth2Session",
+)
+
 DETECTOR = Detector(
     documentation="https://requests.readthedocs.io/en/latest/api/",
+    modules=(
+        "requests",
+        "authlib.integrations.requests_client",
+        "cloudscraper",
+        "google.auth.transport.requests",
+        "requests_cache",
+        "requests_futures",
+        "requests_html",
+        "requests_oauthlib",
+        "requests_toolbelt",
+    ),
     constructors={
-        "requests.Session": Constructor(),
-        "requests.session": Constructor(),
-        "requests.sessions.Session": Constructor(),
-        "requests.sessions.session": Constructor(),
+        **dict.fromkeys(_SESSIONS, _SESSION),
+        "requests_html.AsyncHTMLSession": Constructor(is_async=True),
+        "requests_toolbelt.sessions.BaseUrlSession": Constructor(
+            address=Address(Argument("base_url", 0)), joining="resolve"
+        ),
     },
     calls={**_FUNCTIONS, "send": _SENT},
     functions={

@@ -14,6 +14,7 @@ from apicache_codemods.rewriting.mentions import Mentions
 from apicache_codemods.rewriting.module_edits import ModuleEdits, edited, finished
 from apicache_codemods.rewriting.names import Names
 from apicache_codemods.rewriting.operations_module import OperationsModule
+from apicache_codemods.rewriting.untouched import altered_line, touched_lines
 from apicache_codemods.rewriting.unused import names_loaded
 from apicache_codemods.rewriting.verdicts import Verdict
 from apicache_codemods.rewriting.writing import FileChange, compile_error
@@ -64,11 +65,22 @@ class Assembly:
             return [], failures
         changes = [*self._file_changes(after), *self._operations_changes()]
         for change in changes:
-            error = compile_error(change)
-            if error is not None:
-                verdict = Verdict("M120", "never", f"the rewritten file does not compile: {error}")
+            reason = self._unfaithful(change)
+            if reason is not None:
+                verdict = Verdict("M120", "never", reason)
                 failures |= dict.fromkeys(self.users.get(change.absolute, {change.path}), verdict)
         return changes, failures
+
+    def _unfaithful(self, change: FileChange) -> str | None:
+        """Why a file must not be written so; None when it compiles and kept every line that is not edited."""
+        error = compile_error(change)
+        if error is not None:
+            return f"the rewritten file does not compile: {error}"
+        work = self._edits.get(change.path)
+        if work is None or change.before is None or change.after is None:
+            return None
+        line = altered_line(change.before, change.after, touched_lines(work.tree, work.edits))
+        return f"the edit would change line {line}, which is no part of it" if line is not None else None
 
     def _edited(self) -> tuple[dict[str, cst.Module], dict[str, Verdict]]:
         """Every file after its edits; one that is nested too deeply to be edited is a failure."""
@@ -83,6 +95,7 @@ class Assembly:
 
     def _file_changes(self, after: Mapping[str, cst.Module]) -> Iterator[FileChange]:
         texts = {path: module.code for path, module in after.items()}
+        late = {operations.import_name for operations in self._operations.values() if operations.is_late}
         for path, work in sorted(self._edits.items()):
             loaded = names_loaded(texts[path])
             wanted = {
@@ -90,7 +103,7 @@ class Assembly:
             }
             module = edited(work, self._mentions) if work.keep(wanted) else after[path]
             needed = {name: there for name, there in work.moved.items() if name in wanted}
-            content = finished(work, module, needed, self._own_packages(self._layout.base(work.module)))
+            content = finished(work, module, needed, self._own_packages(self._layout.base(work.module)), late)
             absolute = work.module.source.absolute
             yield FileChange(path=path, absolute=absolute, before=work.tree.content, after=content)
 

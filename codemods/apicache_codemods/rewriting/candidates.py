@@ -4,19 +4,21 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import libcst as cst
 
 from apicache_codemods.llm_endpoints import llm_operation, sdk_operation
 from apicache_codemods.rewriting.clients import Clients, Reach, span_in
 from apicache_codemods.rewriting.decoding import Decoding, decoding
+from apicache_codemods.rewriting.definitions import Ambient, locations_read, read_at_each_call
 from apicache_codemods.rewriting.edits import Located
 from apicache_codemods.rewriting.generalise import CallTerm, Generalisation, MismatchError, generalise, is_credential
 from apicache_codemods.rewriting.library import library_named
 from apicache_codemods.rewriting.names import Names
 from apicache_codemods.rewriting.render import render
 from apicache_codemods.rewriting.subject import Subject
-from apicache_codemods.rewriting.terms import Carried, Outside
+from apicache_codemods.rewriting.terms import Carried, Outside, Referred
 from apicache_codemods.values import Literal as Display
 
 _DUPLICATES = 2
@@ -38,6 +40,21 @@ class Candidate:
         return next((node for node in self.located.around if isinstance(node, cst.SimpleStatementLine)), None)
 
     @property
+    def read_at_each_call(self) -> tuple[Ambient, ...]:
+        """What the call reads beside its arguments each time it is made."""
+        return read_at_each_call(self.call.arguments, self.reach.use)
+
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        """The modules, by location, that have to be imported before an operation can stand for the call.
+
+        Their values are read, or its client is built of what the environment is when they are imported.
+        """
+        use, home = self.reach.use, self.reach.home
+        built = {home.module.location} if home is not None and use.read_once else frozenset()
+        return locations_read(self.call.arguments, use) | built
+
+    @property
     def kind(self) -> object:
         """What calls must share to become one operation, arguments aside."""
         return (self.reach.use.key, self.reach.use.path, self.subject.site.is_async)
@@ -49,6 +66,8 @@ class Cluster:
 
     members: list[Candidate]
     generalisation: Generalisation
+    name: str | None = None
+    """The operation's name, once it has one."""
 
     @property
     def returns_json(self) -> bool:
@@ -86,7 +105,10 @@ class Candidates:
             for name, value in zip(subject.arguments, (argument.value for argument in located.call.args), strict=True)
         }
         decoded = decoding(subject, located) if library_named(subject.site.library).decodes_json else None
-        return Candidate(subject, reach, CallTerm(located.call, arguments), located, decoded)
+        candidate = Candidate(subject, reach, CallTerm(located.call, arguments), located, decoded)
+        if candidate.read_at_each_call and reach.use.read_once:
+            raise MismatchError("its client was built of the environment, which its arguments read anew")
+        return candidate
 
     def located(self, subject: Subject) -> Located:
         """The site's call in the tree that is edited."""
@@ -200,6 +222,9 @@ class _AnyNames:
     def carried(self, meaning: Carried) -> str:
         return meaning.name
 
+    def referred(self, meaning: Referred) -> str:
+        return f"{meaning.module}.{meaning.name}"
+
 
 def _names_used(candidate: Candidate) -> set[str]:
     """The module-level names that the definition uses, which no parameter may hide."""
@@ -209,6 +234,8 @@ def _names_used(candidate: Candidate) -> set[str]:
         for part in term.walk():
             if isinstance(part.meaning, Carried):
                 used.add(part.meaning.name)
+            elif isinstance(part.meaning, Referred):
+                used.add(part.meaning.module.rpartition(".")[2])
             elif isinstance(part.meaning, Outside):
                 used.add((part.meaning.name or part.meaning.module).partition(".")[0])
     return used

@@ -11,6 +11,8 @@ from apicache_codemods.project import Module
 from apicache_codemods.rewriting.candidates import Candidate, Candidates, Cluster, cluster, is_llm
 from apicache_codemods.rewriting.existing import ExistingOperation
 from apicache_codemods.rewriting.generalise import MismatchError, Parameter
+from apicache_codemods.rewriting.importers import Importers
+from apicache_codemods.rewriting.sessions import Sessions
 from apicache_codemods.rewriting.subject import Subject
 from apicache_codemods.rewriting.verdicts import Verdict
 
@@ -50,6 +52,8 @@ class Chooser:
     refused: Mapping[str, Verdict]
     unreachable: Mapping[Unit, str]
     unit_of: Callable[[Module], Unit]
+    importers: Importers
+    sessions: Sessions
 
     def choose(self, subjects: Iterable[tuple[Subject, Unit]]) -> Choice:
         """What becomes of each subject."""
@@ -97,13 +101,16 @@ class Chooser:
             dropped = self._arrange(found, choice, reasons)
             if not dropped:
                 return reasons
-            for candidate in dropped:
+            for candidate, reason in dropped.items():
                 del found[candidate]
-                reasons[candidate.subject] = "its client is opened for other calls too"
+                reasons[candidate.subject] = reason
 
     def _candidate(self, subject: Subject, unit: Unit) -> Candidate:
         if unit in self.unreachable:
             raise MismatchError(self.unreachable[unit])
+        refusal = self.importers.refusal(subject.module)
+        if refusal is not None:
+            raise MismatchError(refusal)
         try:
             candidate = self.candidates.of(subject)
         except RecursionError:
@@ -111,6 +118,8 @@ class Chooser:
         home = candidate.reach.home
         if home is not None and (self.unit_of(home.module) != unit or home.module.path in self.refused):
             raise MismatchError(f"its client {home.name!r} is assigned in {home.module.path}, out of reach")
+        if home is not None:
+            self.sessions.check(home, subject.site)
         return candidate
 
     def _worth_trying(self, subject: Subject, unit: Unit) -> bool:
@@ -121,8 +130,13 @@ class Chooser:
             for operation in self.existing.get(unit, ())
         )
 
-    def _arrange(self, found: Mapping[Candidate, Unit], choice: Choice, reasons: dict[Subject, str]) -> list[Candidate]:
-        """Join and cluster; gives the candidates that share an opened client with a call that stays."""
+    def _arrange(
+        self, found: Mapping[Candidate, Unit], choice: Choice, reasons: dict[Subject, str]
+    ) -> Mapping[Candidate, str]:
+        """Join and cluster; gives those that cannot stay so with the reason.
+
+        They share an opened client with a call that stays, or need what not all users of their operations module have.
+        """
         choice.joined, choice.clusters = [], []
         rest: dict[tuple[Unit, str | None], list[Candidate]] = {}
         for candidate, unit in found.items():
@@ -138,7 +152,7 @@ class Chooser:
         chosen = [joined.candidate for joined in choice.joined]
         chosen += [member for _, each in choice.clusters for member in each.members]
         choice.unwrapped, dropped = closable(chosen)
-        return dropped
+        return dict.fromkeys(dropped, "its client is opened for other calls too") or self.importers.lacking(chosen)
 
     def _join(self, candidate: Candidate, unit: Unit) -> Joined | None:
         for operation in self.existing.get(unit, ()):

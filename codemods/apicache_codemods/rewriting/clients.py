@@ -2,21 +2,20 @@
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import libcst as cst
 
 from apicache_codemods.bindings import Assigned, Entered, Imported
 from apicache_codemods.detector import load_detectors
 from apicache_codemods.project import Module
+from apicache_codemods.rewriting.definitions import ClientUse
 from apicache_codemods.rewriting.generalise import MismatchError
-from apicache_codemods.rewriting.library import library_named
 from apicache_codemods.rewriting.mentions import stem_of
 from apicache_codemods.rewriting.names import Names, assignment_parts, only_binding, top_level_assignments
-from apicache_codemods.rewriting.operations_module import ClientUse
 from apicache_codemods.rewriting.rules_place import is_test_path
 from apicache_codemods.rewriting.subject import Subject
-from apicache_codemods.rewriting.terms import Openness, Term, code_of, requires_environment
+from apicache_codemods.rewriting.terms import Openness, Term, code_of
 from apicache_codemods.scopes import lookup
 
 _CLOSING = frozenset({"close", "aclose"})
@@ -53,7 +52,7 @@ class Clients:
         if holder == "library":
             return self._library(subject)
         if holder in {"global", "imported"}:
-            home = self._home(subject)
+            home = self.home(subject)
             return Reach(self._moved(subject, home), home=home)
         if holder == "with":
             return self._opened(subject)
@@ -80,7 +79,8 @@ class Clients:
             raise MismatchError(f"{root.id!r} is imported only where the call stands, or conditionally")
         return Reach(ClientUse(("library", library), library, subject.path, library))
 
-    def _home(self, subject: Subject) -> Home:
+    def home(self, subject: Subject) -> Home:
+        """Where the site's client is assigned; raises MismatchError when that is not certain."""
         expression = subject.resolved.client.expression
         if not isinstance(expression, ast.Name):
             raise MismatchError("its client is not a name")
@@ -116,7 +116,7 @@ class Clients:
         known = self._homes[key]
         if isinstance(known, MismatchError):
             raise MismatchError(str(known))
-        return ClientUse(known.key, known.library, subject.path, known.name, known.constructor, comments=known.comments)
+        return replace(known, path=subject.path)
 
     def _checked(self, subject: Subject, home: Home) -> ClientUse:
         binding = only_binding(home.module, home.name)
@@ -131,13 +131,17 @@ class Clients:
         if term is None or term.openness is not Openness.CLOSED:
             raise MismatchError(f"its client {home.name!r} is built from what only its module knows")
         self._check_uses(home, client.library)
-        if reads_environment(term, client.library):
+        key = ("client", term.key)
+        use = ClientUse(key, client.library, (), home.name, term, comments=self._comments(home))
+        if use.read_once:
             effect = _effect_before(home.module, binding.position[0])
             if effect is not None:
                 raise MismatchError(
                     f"its client {home.name!r} is built after line {effect}, which may set what it reads"
                 )
-        return ClientUse(("client", term.key), client.library, (), home.name, term, comments=self._comments(home))
+            # Another client of the same form may have been built when the environment was another one.
+            use = replace(use, key=(*key, home.module.location))
+        return use
 
     def _comments(self, home: Home) -> tuple[str, ...]:
         tree = self._names.trees.of(home.module)
@@ -201,8 +205,10 @@ class Clients:
         term = factory_term(subject.module, name, self._names)
         if term is None or term.openness is not Openness.CLOSED:
             return None
-        library = subject.site.library
-        return Reach(ClientUse(("client", term.key), library, subject.path, name, term, from_factory=True))
+        use = ClientUse(("client", term.key), subject.site.library, subject.path, name, term, from_factory=True)
+        if use.read_once:
+            raise MismatchError(f"its client {name!r} is built from what may be another thing by then")
+        return Reach(use)
 
     def _opened(self, subject: Subject) -> Reach:
         client = subject.resolved.client
@@ -278,26 +284,6 @@ def span_in(module: Module, node: ast.expr) -> tuple[int, int, int, int]:
         module.column(node.lineno, node.col_offset),
         last,
         module.column(last, node.end_col_offset or 0),
-    )
-
-
-def may_fail(term: Term, library: str) -> bool:
-    """Whether building the client can fail for want of an environment variable.
-
-    It must then not be built while the operations module is imported: others import that too.
-    """
-    given = term.label[2] if len(term.label) > 2 else ()  # noqa: PLR2004 - ("call", name, keywords)
-    needed = library_named(library).environment.get("api_key")
-    return (needed is not None and "api_key" not in given) or requires_environment(term)  # type: ignore[operator] # as above
-
-
-def reads_environment(term: Term, library: str) -> bool:
-    """Whether the constructor's result depends on environment variables."""
-    if library_named(library).environment:
-        return True
-    return any(
-        part.label[0] == "environ" or part.label[:2] in {("call", "os.getenv"), ("call", "os.environ.get")}
-        for part in term.walk()
     )
 
 

@@ -19,13 +19,16 @@ def imported_by(location: str, below: str, project: Project) -> frozenset[str]:
         if here in found:
             continue
         found.add(here)
-        module = project.module(here)
-        if module is None:
-            continue
-        for node in _at_import(module.tree):
-            for target in _targets(node, here, project):
-                waiting += [target, *_packages(target, project, below)]
+        for target in imported_directly(here, project):
+            waiting += [target, *_packages(target, project, below)]
     return frozenset(found)
+
+
+def imported_directly(location: str, project: Project) -> frozenset[str]:
+    """The locations of the project's modules that the one at `location` imports itself, while it is imported."""
+    module = project.module(location)
+    imports = _at_import(module.tree) if module is not None else ()
+    return frozenset(target for node in imports for target in _targets(node, location, project))
 
 
 def _packages(location: str, project: Project, below: str) -> Iterator[str]:
@@ -43,6 +46,8 @@ def _at_import(tree: ast.Module) -> Iterator[ast.Import | ast.ImportFrom]:
         node = waiting.pop()
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield node
+        elif isinstance(node, ast.If) and ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}:
+            waiting.extend(node.orelse)
         elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.expr):
             waiting.extend(ast.iter_child_nodes(node))
 

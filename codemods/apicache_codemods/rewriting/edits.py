@@ -39,10 +39,14 @@ class SourceTree:
         self.faithful = self.module.bytes == content
 
     @cached_property
+    def positions(self) -> Mapping[cst.CSTNode, CodeRange]:
+        """Where every node stands."""
+        return MetadataWrapper(self.module, unsafe_skip_copy=True).resolve(PositionProvider)
+
+    @cached_property
     def calls(self) -> Mapping[Span, Located]:
         """Every call expression by where it stands."""
-        wrapper = MetadataWrapper(self.module, unsafe_skip_copy=True)
-        finder = _Finder(wrapper.resolve(PositionProvider))
+        finder = _Finder(self.positions)
         self.module.visit(finder)
         return finder.found
 

@@ -12,7 +12,7 @@ from apicache_codemods.rewriting.generalise import MismatchError, Parameter, bin
 from apicache_codemods.rewriting.names import Names, only_binding
 from apicache_codemods.rewriting.operations_module import CACHE_NAME, OperationsModule
 from apicache_codemods.rewriting.subject import Subject
-from apicache_codemods.rewriting.terms import Carried, Openness, Outside
+from apicache_codemods.rewriting.terms import Carried, Inside, Openness, Outside, Referred, is_ambient
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class ExistingOperation:
     def _in_same_loop(self, candidate: Candidate) -> bool:
         """Whether the operation's client can stand in for the candidate's: a connection belongs to one event loop."""
         mine, its = self.definition.reach, candidate.reach
-        if not candidate.subject.site.is_async or its.home is None:
-            return True
+        if not candidate.subject.site.is_async or its.home is None or its.use.read_once:
+            return True  # of what is read once, the kind names the home
         return mine.use.from_factory or mine.home == its.home
 
 
@@ -79,6 +79,11 @@ def opened(module: Module, import_name: str, names: Names) -> OperationsModule |
                 made.known[meaning.dotted] = name
             elif isinstance(meaning, Carried):
                 made.known[meaning.term.key] = name
+            elif isinstance(meaning, Inside):
+                made.known["module", meaning.location] = name
+            source = binding.source
+            found = names.analysis.resolver.project.find(source.module, source.level, module.location)
+            made.is_late = made.is_late or found is not None
             continue
         factory = factory_term(module, name, names)
         if factory is not None:
@@ -86,6 +91,7 @@ def opened(module: Module, import_name: str, names: Names) -> OperationsModule |
         term = names.term_of_assignment(module, name)
         if term is not None and term.openness is Openness.CLOSED and term.label[0] != "value":
             made.known[term.key] = name
+            made.is_late = made.is_late or is_ambient(term)
     return made
 
 
@@ -103,23 +109,37 @@ def operations_of(module: Module, subjects: Iterable[Subject], candidates: Candi
             definition = candidates.of(subject)
         except MismatchError:
             continue
-        name, returns = registered
+        name, returns, scope = registered
+        if not _tells_apart(scope, definition):
+            continue
         parameters = tuple(argument.arg for argument in (*function.args.args, *function.args.kwonlyargs))
         found.append(ExistingOperation(name, parameters, returns == "json", definition))
     return found
 
 
-def _registration(decorator: ast.expr) -> tuple[str, object] | None:
-    """Name and `returns` of `@cache.operation("name", returns=...)`."""
+def _registration(decorator: ast.expr) -> tuple[str, object, ast.expr | None] | None:
+    """Name, `returns` and `scope` of `@cache.operation("name", returns=..., scope=...)`."""
     match decorator:
         case ast.Call(
             func=ast.Attribute(attr="operation"), args=[ast.Constant(value=str() as name)], keywords=keywords
         ):
             given = {keyword.arg: keyword.value for keyword in keywords}
             returns = given.get("returns")
-            return name, returns.value if isinstance(returns, ast.Constant) else None
+            return name, returns.value if isinstance(returns, ast.Constant) else None, given.get("scope")
         case _:
             return None
+
+
+def _tells_apart(scope: ast.expr | None, definition: Candidate) -> bool:
+    """Whether an operation's scope names what its calls read, and asks each time for what they read each time."""
+    each_time = definition.read_at_each_call
+    wanted = {read.name if isinstance(read, Referred) else read for read in each_time or definition.reach.use.read_once}
+    if not wanted:
+        return True
+    if scope is None or (each_time and not isinstance(scope, ast.Lambda)):
+        return False
+    texts = {node.value for node in ast.walk(scope) if isinstance(node, ast.Constant)}
+    return wanted <= texts | {node.attr for node in ast.walk(scope) if isinstance(node, ast.Attribute)}
 
 
 def _returns_only(subject: Subject, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

@@ -47,7 +47,8 @@ class Generalisation:
 _CREDENTIAL_ARGUMENTS: Final = frozenset(
     {"headers", "auth", "cookies", "cert", "proxies", "proxy", "extra_headers", "hooks", "verify"}
 )
-_CALLER_ARGUMENTS: Final = frozenset({"timeout", "max_retries"})
+CALLER_ARGUMENTS: Final = frozenset({"timeout", "max_retries"})
+"""What says how a caller waits, and nothing of the answer."""
 _CREDENTIAL_NAME = re.compile(
     r"(^|_|-)(api_?key|access_?key|key|token|secret|passw(or)?d|authorization|auth|bearer|credentials?|session_?id|signature)$",
     re.IGNORECASE,
@@ -93,7 +94,7 @@ def _check_movable(argument: str, holes: Iterable[tuple[Term, ...]]) -> None:
     for terms in holes:
         if argument in _CREDENTIAL_ARGUMENTS:
             raise MismatchError(f"its {argument} are made at the site, and credentials must not become parameters")
-        if argument in _CALLER_ARGUMENTS:
+        if argument in CALLER_ARGUMENTS:
             raise MismatchError(f"its {argument} is the caller's own")
         for name in {name for term in terms for name in _names_in(term)}:
             if is_credential(name):

@@ -23,12 +23,14 @@ class Library:
     """
 
     has_adapter: bool = True
+    is_rewritten: bool = True
+    """Whether migrate knows how the library's responses are used."""
     calls: frozenset[str] | None = None
     clients: frozenset[str] | None = None
     decodes_json: bool = False
     """Whether `returns="json"` is what `.json()` without arguments gives."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Environment variables that the constructor reads when the keyword is not given."""
+    """Environment variables that the constructor reads when the keyword is not given, or always."""
     plain: Mapping[str, frozenset[str]] = field(default_factory=dict)
     module_client: bool = True
     """Whether the adapter answers calls of the module's own functions."""

@@ -11,6 +11,9 @@ from pathlib import PurePosixPath
 
 from apicache_codemods.project import Module
 
+_OPERATOR = r"(?:[-+*/%&|^@]|//|\*\*|<<|>>)?"
+"""What may stand before the `=` of an assignment."""
+
 
 class Mentions:
     """The texts of a project's files by path."""
@@ -40,7 +43,7 @@ class Mentions:
                 yield path
 
     def replaced(self, module: Module, name: str) -> str | None:
-        """The file in which a test or a script replaces `name` of the module; None when none does."""
+        """The file that replaces `name` of the module: a test, a script, or itself; None when none does."""
         key = (module.path, name)
         if key not in self._replaced:
             self._replaced[key] = self._find_replaced(module, name)
@@ -48,12 +51,25 @@ class Mentions:
 
     def _find_replaced(self, module: Module, name: str) -> str | None:
         own, wanted = re.escape(stem_of(module)), re.escape(name)
-        by_path = re.compile(rf"['\"](?:[\w.]+\.)?{own}\.{wanted}['\"]|\b{own}\.{wanted}\s*=(?!=)")
-        by_object = re.compile(rf"(?:setattr|\.object|\.multiple|delattr)\(\s*[\w.]+\s*,\s*['\"]{wanted}['\"]")
+        by_path = re.compile(rf"['\"](?:[\w.]+\.)?{own}\.{wanted}['\"]")
+        by_object = re.compile(
+            rf"(?:setattr|\.object|delattr)\([^\n]{{1,200}}['\"]{wanted}['\"]|\.multiple\([^)]*\b{wanted}\s*="
+            rf"|(?<!self)\.{wanted}\s*{_OPERATOR}=(?!=)|(?:__dict__|vars\([^)\n]*\))\[\s*['\"]{wanted}['\"]\s*\]\s*="
+            rf"|\bdel\s+[\w.]+\.{wanted}\b"
+        )
+        inside = re.compile(
+            rf"(?:globals|vars|locals)\(\)(?:\.update\(|\[(?!\s*['\"](?!{wanted}['\"]))[^\]\n]+\]\s*{_OPERATOR}=(?!=))"
+            rf"|sys\.modules\[__name__\][^\n]*\b{wanted}\b|\bdel\s+{wanted}\b"
+        )
         for path, text in self._texts.items():
-            if path == module.path or name not in text or stem_of(module) not in text:
+            if name not in text:
                 continue
-            if by_path.search(text) or (by_object.search(text) and self._mentions_module(text, own)):
+            if path == module.path:
+                if inside.search(text):
+                    return path
+            elif stem_of(module) in text and (
+                by_path.search(text) or (by_object.search(text) and self._mentions_module(text, own))
+            ):
                 return path
         return None
 
@@ -62,9 +78,10 @@ class Mentions:
 
     @cached_property
     def operation_names(self) -> frozenset[str]:
-        """The names of operations that are registered anywhere in the project."""
-        pattern = re.compile(r"\.operation\(\s*['\"]([^'\"]+)['\"]")
-        return frozenset(name for text in self._texts.values() for name in pattern.findall(text))
+        """The names of operations that are registered anywhere in the project, or called as apicache's own."""
+        pattern = re.compile(r"\.operation\(\s*['\"]([^'\"]+)['\"]|\boperation\s*=\s*['\"]([^'\"]+)['\"]")
+        found = (match for text in self._texts.values() for match in pattern.finditer(text))
+        return frozenset(match[1] or match[2] for match in found)
 
 
 def stem_of(module: Module) -> str:

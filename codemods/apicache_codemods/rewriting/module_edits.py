@@ -132,12 +132,16 @@ def finished(
     module: cst.Module,
     needed: Mapping[str, tuple[OperationsModule, str]],
     own_packages: frozenset[str],
+    late: Collection[str],
 ) -> bytes:
-    """The file's bytes with its new imports; `needed` are the moved clients that somebody still looks for here."""
+    """The file's bytes with its new imports; `needed` are the moved clients that somebody still looks for here.
+
+    Modules of `late` are imported after all others.
+    """
     imports = list(work.imports)
     for name, (operations, there) in needed.items():
         imports.append(Import(operations.import_name, there, None if there == name else name))
-    body = with_imports(module.body, imports, len(module.body), own_packages)
+    body = with_imports(module.body, imports, len(module.body), own_packages, late)
     return module.with_changes(body=body).bytes
 
 

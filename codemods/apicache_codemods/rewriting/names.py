@@ -1,7 +1,8 @@
 """What a name at a site means, as far as it can move: constants, environment look-ups, libraries.
 
 The project's syntax decides (`scopes.lookup`, `Project.find`); a name that is bound twice, conditionally, by a star
-import or by a test's patch keeps its meaning to itself.
+import or by a test's patch keeps its meaning to itself. So does one that a module reads from the environment once: it
+is to be read then, and not when another module is imported.
 """
 
 import ast
@@ -16,6 +17,7 @@ from apicache_codemods.detector import load_detectors
 from apicache_codemods.project import Module
 from apicache_codemods.rewriting.edits import SourceTree
 from apicache_codemods.rewriting.mentions import Mentions
+from apicache_codemods.rewriting.referring import References
 from apicache_codemods.rewriting.subject import Subject
 from apicache_codemods.rewriting.terms import (
     Carried,
@@ -23,10 +25,13 @@ from apicache_codemods.rewriting.terms import (
     Literal,
     Lookup,
     Meaning,
+    Member,
     Openness,
     Outside,
+    Referred,
     Term,
     TermBuilder,
+    is_ambient,
 )
 from apicache_codemods.scopes import lookup
 
@@ -64,11 +69,13 @@ class Trees:
 class Names:
     """Gives the meanings of names and the terms of expressions."""
 
-    def __init__(self, analysis: Analysis, trees: Trees, mentions: Mentions) -> None:
+    def __init__(self, analysis: Analysis, trees: Trees, mentions: Mentions, references: References) -> None:
         self.analysis = analysis
+        self.references = references
         self.trees = trees
         self.mentions = mentions
         self.libraries = frozenset(load_detectors())
+        self._calls = frozenset(resolved.node for resolved in analysis.sites)
         self._known: dict[tuple[str, str], Meaning | None] = {}
         self._parents: dict[str, Mapping[ast.AST, ast.AST]] = {}
 
@@ -82,15 +89,29 @@ class Names:
                 return None
             return self.of_module(subject.module, node.value)
 
-        return TermBuilder(meaning, self._member, self.libraries)
+        return TermBuilder(meaning, self._members_for(subject.module), self.libraries)
 
     def in_module(self, module: Module) -> TermBuilder:
         """Builds terms of expressions at the top level of a module."""
-        return TermBuilder(self._lookup_in(module), self._member, self.libraries)
+        return TermBuilder(self._lookup_in(module), self._members_for(module), self.libraries)
 
-    def _member(self, inside: Inside, name: str) -> Meaning | None:
-        module = self.analysis.resolver.project.module(inside.location)
-        return self.of_module(module, name) if module is not None else None
+    def _members_for(self, site: Module) -> Member:
+        """What `settings.API` means in a module: never what `settings` assigns, which may change until it is read."""
+
+        def member(inside: Inside, name: str) -> Meaning | None:
+            module = self.analysis.resolver.project.module(inside.location)
+            if module is None:
+                return None
+            meaning = self.of_module(module, name)
+            return meaning if isinstance(meaning, Outside | Inside) else self._referred(module, name, site)
+
+        return member
+
+    def _referred(self, origin: Module, name: str, site: Module) -> Referred | None:
+        imported_as = self.references.import_name(origin, site)
+        if imported_as is None or not self.references.is_plain(origin, name):
+            return None
+        return Referred(origin.location, imported_as, name)
 
     def _lookup_in(self, module: Module) -> Lookup:
         return lambda node: self.of_module(module, node.value)
@@ -125,15 +146,30 @@ class Names:
             return Inside(location)
         origin = project.module(location)
         if origin is not None and imported.name in origin.scope.bindings:
-            return self.of_module(origin, imported.name)
+            meaning = self.of_module(origin, imported.name) or self._bound_once(origin, imported.name, module)
+            return self._reachable(meaning, module)
         inner = f"{location}/{imported.name}"
         return Inside(inner) if project.exists(inner) else None
+
+    def _bound_once(self, origin: Module, name: str, site: Module) -> Referred | None:
+        """What `from settings import KEY` means, where `settings.KEY` stays what it was when it was imported."""
+        binding = only_binding(origin, name)
+        if binding is None or not isinstance(binding.source, Assigned) or self.mentions.replaced(origin, name):
+            return None
+        return self._referred(origin, name, site)
+
+    def _reachable(self, meaning: Meaning | None, site: Module) -> Meaning | None:
+        """What a name means, if the operations module of `site` can read it too."""
+        if not isinstance(meaning, Referred):
+            return meaning
+        origin = self.analysis.resolver.project.module(meaning.location)
+        return self._referred(origin, meaning.name, site) if origin is not None else None
 
     def _assigned(self, value: ast.expr, module: Module, name: str) -> Meaning | None:
         if isinstance(value, ast.Constant):
             return Literal(value.value) if isinstance(value.value, _ATOMS) else None
         term = self.term_of_assignment(module, name)
-        if term is None or term.openness is not Openness.CLOSED:
+        if term is None or term.openness is not Openness.CLOSED or is_ambient(term):
             return None
         if term.label[0] == "value":
             return Literal(term.label[2])  # type: ignore[arg-type] # constants
@@ -151,15 +187,24 @@ class Names:
         return None
 
     def _only_read(self, module: Module, name: str) -> bool:
-        """Whether a dictionary or list is handed over only as an argument or by `**`, so that nobody changes it."""
+        """Whether a dictionary or list goes only to client libraries or by `**`, so that nobody changes it."""
         if self.mentions.elsewhere(module, name):
             return False
-        parents = self.parents(module)
         return all(
-            isinstance(parents.get(node), ast.keyword | ast.Call | ast.Dict)
+            self._is_read(node, module)
             for node in ast.walk(module.tree)
             if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)
         )
+
+    def _is_read(self, node: ast.Name, module: Module) -> bool:
+        parents = self.parents(module)
+        parent = parents.get(node)
+        if isinstance(parent, ast.Dict):
+            return any(key is None and value is node for key, value in zip(parent.keys, parent.values, strict=True))
+        call = parents.get(parent) if isinstance(parent, ast.keyword) else parent
+        if not isinstance(call, ast.Call):
+            return False
+        return call in self._calls or ast.unparse(call.func).partition(".")[0] in self.libraries
 
     def parents(self, module: Module) -> Mapping[ast.AST, ast.AST]:
         """Every node of a module with the node it stands in."""

@@ -4,6 +4,7 @@ It holds `api_cache`, the clients and values that its operations need, and one f
 libraries only, never the modules that import it.
 """
 
+import json
 import sys
 from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,57 +12,20 @@ from typing import Final
 
 import libcst as cst
 
+from apicache_codemods.rewriting.definitions import Ambient, Definition, read_at_each_call
 from apicache_codemods.rewriting.edits import LINE_LIMIT, laid_out
-from apicache_codemods.rewriting.generalise import CallTerm, Generalisation, free_name
-from apicache_codemods.rewriting.library import library_named
+from apicache_codemods.rewriting.generalise import free_name
 from apicache_codemods.rewriting.placing import Import, with_imports
 from apicache_codemods.rewriting.render import render, replaced
-from apicache_codemods.rewriting.terms import Carried, Outside, Term, code_of, requires_environment
+from apicache_codemods.rewriting.terms import Carried, Outside, Referred, Term, code_of
 
 CACHE_NAME: Final = "api_cache"
 INDENT: Final = "    "
 _DOCSTRING: Final = '"""External API calls as cached operations, written by `apicache migrate` and yours to edit."""'
 _RUNTIME: Final = Import("apicache", "UnifiedAPICache")
 _PER_EVENT_LOOP: Final = Outside("apicache", "per_event_loop")
-_ONCE: Final = Outside("functools", "cache")
 _CALL: Final = "_the_call_"
 _CLIENT: Final = "_the_client_"
-
-
-@dataclass(frozen=True, slots=True)
-class ClientUse:
-    """How a call reaches its client. Equal keys mean that one client can serve both calls."""
-
-    key: Hashable
-    library: str
-    path: tuple[str, ...]
-    """The attributes from the client to the called method: `("chat", "completions", "create")`."""
-    name: str
-    """What the site calls it."""
-    constructor: Term | None = None
-    """The closed constructor call; None for a library's module-level functions."""
-    entered: bool = False
-    """Whether the client is opened around the call by `with` or `async with`."""
-    comments: tuple[str, ...] = ()
-    """Comment lines above the client's assignment, which move with it."""
-    from_factory: bool = False
-    """Whether a function gives the client: one for each event loop, or one that is built on its first use."""
-
-
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """What is to be written as one operation."""
-
-    wanted_name: str
-    endpoint: str
-    client: ClientUse
-    call: CallTerm
-    generalisation: Generalisation
-    is_async: bool
-    returns_json: bool
-    ttl: str | None
-    replaced: tuple[str, ...]
-    """Module-qualified names of the functions whose calls it replaces."""
 
 
 @dataclass(slots=True)
@@ -77,6 +41,8 @@ class OperationsModule:
     """Names by what they stand for: qualified names of imports, keys of assigned terms."""
     factories: dict[Hashable, str] = field(default_factory=dict)
     """Names of functions that give the running event loop's client, by the key of its constructor."""
+    is_late: bool = False
+    """Whether importing it reads what others may set while they are imported: it is imported after them."""
     imports: list[Import] = field(default_factory=list)
     assignments: list[str] = field(default_factory=list)
     functions: list[str] = field(default_factory=list)
@@ -112,15 +78,22 @@ class OperationsModule:
         return name
 
     def carried(self, meaning: Carried) -> str:
-        """The expression for a value that a site's module assigns once, assigned here when it was not.
-
-        What fails without an environment variable is not assigned: modules that never read it import this one too.
-        """
-        if requires_environment(meaning.term):
-            code = code_of(render(meaning.term, {}, self))
-            # It may come to stand in an f-string, most of which are written with double quotes.
-            return code if "'" in code else code.replace('"', "'")
+        """The expression for a value that a site's module assigns once, assigned here when it was not."""
         return self.assigned(meaning.name, meaning.term, ())
+
+    def referred(self, meaning: Referred) -> str:
+        """The expression that reads a value in its own module, imported when it was not."""
+        key = ("module", meaning.location)
+        known = self.known.get(key)
+        if known is None:
+            package, _, name = meaning.module.rpartition(".")
+            known = free_name(name, self.taken)
+            alias = None if known == name else known
+            self.imports.append(Import(package, name, alias) if package else Import(name, alias=alias))
+            self.taken.add(known)
+            self.known[key] = known
+            self.is_late = True
+        return f"{known}.{meaning.name}"
 
     def assigned(self, wanted: str, term: Term, comments: Iterable[str]) -> str:
         """The name under which this module holds the value of a closed term."""
@@ -134,17 +107,14 @@ class OperationsModule:
         self.assignments.append("".join(f"{comment}\n" for comment in comments) + f"{name} = {code}\n")
         return name
 
-    def factory(self, wanted: str, term: Term, is_async: bool) -> str:  # noqa: FBT001 - which library function makes it
-        """The name of the function that gives the client whose constructor is `term`, built on first use.
-
-        An async client is the running event loop's own.
-        """
+    def factory(self, wanted: str, term: Term) -> str:
+        """The name of the function that gives the running event loop's own client, whose constructor is `term`."""
         known = self.factories.get(term.key)
         if known is not None:
             return known
         made = cst.ensure_type(render(term, {}, self), cst.Call)
         maker = code_of(made) if made.args else code_of(made.func)
-        wrapper = self.imported(_PER_EVENT_LOOP if is_async else _ONCE)
+        wrapper = self.imported(_PER_EVENT_LOOP)
         name = free_name(wanted, self.taken)
         self.taken.add(name)
         self.factories[term.key] = name
@@ -157,6 +127,7 @@ class OperationsModule:
             return
         free = free_name(name, self.taken)
         self.imports.append(Import(module, name, None if free == name else free))
+        self.is_late = True
         self.taken.add(free)
         self.known[term.key] = free
 
@@ -191,12 +162,13 @@ class OperationsModule:
         if client.constructor is None:
             holder = self.imported(Outside(client.library))
         elif client.from_factory:
-            holder = f"{self.factory(client.name, client.constructor, definition.is_async)}()"
+            holder = f"{self.factory(client.name, client.constructor)}()"
         elif client.entered:
             holder = client.name
             placed[_CLIENT] = render(client.constructor, {}, self)
         else:
             holder = self.assigned(client.name, client.constructor, client.comments)
+            self.is_late = self.is_late or bool(client.read_once)
         placed[_CALL] = self._call(f"{holder}.{'.'.join(client.path)}", definition)
         return placed
 
@@ -220,14 +192,31 @@ class OperationsModule:
             options.append(f'ttl="{definition.ttl}"')
         if definition.returns_json:
             options.append('returns="json"')
-        environment = environment_names(definition)
-        if environment:
-            get = f"{self.imported(Outside('os'))}.getenv"
-            options.append("scope=[" + ", ".join(f'{get}("{variable}")' for variable in environment) + "]")
+        options += self._scope(definition)
         line = f"@{CACHE_NAME}.operation({', '.join(options)})"
         if len(line) <= LINE_LIMIT:
             return line
         return f"@{CACHE_NAME}.operation(\n" + "".join(f"{INDENT}{option},\n" for option in options) + ")"
+
+    def _scope(self, definition: Definition) -> list[str]:
+        """The option that keeps apart what the call answers under one key, tenant or setting and under another.
+
+        What the call reads is asked for at each call, what its client read when it was built, once like there.
+        """
+        each_time = read_at_each_call(definition.call.arguments, definition.client)
+        read = [self._reading(ambient) for ambient in dict.fromkeys(each_time or definition.client.read_once)]
+        if not read:
+            return []
+        head = "scope=lambda: " if each_time else "scope="
+        line = f"{head}[{', '.join(read)}]"
+        if len(INDENT) + len(line) < LINE_LIMIT:
+            return [line]
+        return [f"{head}[\n" + "".join(f"{INDENT * 2}{entry},\n" for entry in read) + f"{INDENT}]"]
+
+    def _reading(self, ambient: Ambient) -> str:
+        if isinstance(ambient, Referred):
+            return self.referred(ambient)
+        return f"{self.imported(Outside('os'))}.getenv({json.dumps(ambient)})"
 
     def content(self, own_packages: frozenset[str]) -> bytes:
         """The module's bytes with everything that was added."""
@@ -252,30 +241,6 @@ class _Placeholders(cst.CSTVisitor):
     def visit_Name(self, node: cst.Name) -> None:  # noqa: N802 - LibCST
         if node.value in {_CALL, _CLIENT}:
             self.found.append(node)
-
-
-def environment_names(definition: Definition) -> list[str]:
-    """The environment variables that the operation's answers depend on.
-
-    They become part of the operation's scope: what was answered under one key is never served under another.
-    """
-    terms = [*definition.call.arguments.values()]
-    found: dict[str, None] = {}
-    if definition.client.constructor is not None:
-        constructor = definition.client.constructor
-        terms.append(constructor)
-        given = constructor.label[2] if len(constructor.label) > 2 else ()  # noqa: PLR2004 - ("call", name, keywords)
-        implicit = library_named(definition.client.library).environment
-        found.update((name, None) for keyword, name in implicit.items() if keyword not in given)  # type: ignore[operator] # as above
-    for term in terms:
-        for part in term.walk():
-            if part.label[0] == "environ" or (
-                part.label[0] == "call" and part.label[1] in {"os.getenv", "os.environ.get"}
-            ):
-                name = part.children[1]
-                if name.is_text:
-                    found[str(name.label[2])] = None
-    return list(found)
 
 
 def _docstring(definition: Definition) -> list[str]:

@@ -1,7 +1,7 @@
 """Putting an import into a module where it runs before its first use and after everything it may depend on."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import libcst as cst
@@ -28,19 +28,26 @@ class Import:
 
 
 def with_imports(
-    body: Sequence[cst.BaseStatement], imports: Sequence[Import], limit: int, own_packages: frozenset[str]
+    body: Sequence[cst.BaseStatement],
+    imports: Sequence[Import],
+    limit: int,
+    own_packages: frozenset[str],
+    late: Collection[str] = (),
 ) -> list[cst.BaseStatement]:
     """The statements with `imports` among them, none at or after index `limit`, where one of them is first needed.
 
     An import of a module that is already imported from is joined with that statement. Others follow the last import of
-    their section: `own_packages` are the top-level names of the project's own section.
+    their section: `own_packages` are the top-level names of the project's own section. Modules of `late` are imported
+    after all others.
     """
     statements = list(body)
     for wanted in imports:
         joined = _joined(statements, wanted, limit)
         if joined is None:
-            index = _place(statements, wanted, limit, own_packages)
-            _insert(statements, index, wanted, own_packages)
+            if wanted.module in late:
+                _put(statements, _last(statements, limit), _statement(wanted), own_packages)
+            else:
+                _insert(statements, _place(statements, wanted, limit, own_packages), wanted, own_packages)
             limit += 1
         else:
             index, statement = joined
@@ -108,15 +115,39 @@ def _insert(statements: list[cst.BaseStatement], index: int, wanted: Import, own
         place -= 1
         if getattr(statements[place], "leading_lines", ()):
             break
-    new = cst.ensure_type(cst.parse_statement(wanted.code), cst.SimpleStatementLine)
+    new = _statement(wanted)
     if place < index:
         displaced = cst.ensure_type(statements[place], cst.SimpleStatementLine)
         new = new.with_changes(leading_lines=displaced.leading_lines)
         statements[place] = displaced.with_changes(leading_lines=[])
-    elif place > 0 and _needs_gap(statements[place - 1], new, own_packages):
+        statements.insert(place, new)
+        _separate(statements, place, own_packages)
+    else:
+        _put(statements, place, new, own_packages)
+
+
+def _statement(wanted: Import) -> cst.SimpleStatementLine:
+    return cst.ensure_type(cst.parse_statement(wanted.code), cst.SimpleStatementLine)
+
+
+def _put(
+    statements: list[cst.BaseStatement], place: int, new: cst.SimpleStatementLine, own_packages: frozenset[str]
+) -> None:
+    if place > 0 and _needs_gap(statements[place - 1], new, own_packages):
         new = new.with_changes(leading_lines=[cst.EmptyLine(indent=False)])
     statements.insert(place, new)
     _separate(statements, place, own_packages)
+
+
+def _last(statements: Sequence[cst.BaseStatement], limit: int) -> int:
+    """The place after the last import among the statements that a module begins with."""
+    place = 0
+    for index, statement in enumerate(statements[:limit]):
+        if _is_docstring(statement, index) or imported_parts(statement):
+            place = index + 1
+        elif not isinstance(statement, cst.SimpleStatementLine | cst.If | cst.Try):
+            break
+    return place
 
 
 def _needs_gap(before: cst.BaseStatement, new: cst.SimpleStatementLine, own_packages: frozenset[str]) -> bool:

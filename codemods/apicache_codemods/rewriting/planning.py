@@ -16,21 +16,25 @@ from apicache_codemods.project import Module
 from apicache_codemods.rewriting.assembling import Assembly
 from apicache_codemods.rewriting.candidates import Candidate, Candidates, Cluster, llm_kind
 from apicache_codemods.rewriting.choosing import Choice, Chooser, Joined, StyleChoice, Unit
-from apicache_codemods.rewriting.clients import Clients, Home, may_fail
+from apicache_codemods.rewriting.clients import Clients, Home
 from apicache_codemods.rewriting.deciding import decisions
+from apicache_codemods.rewriting.definitions import Definition
 from apicache_codemods.rewriting.dependencies import imported_by
 from apicache_codemods.rewriting.existing import ExistingOperation, operations_modules, operations_of
 from apicache_codemods.rewriting.generalise import MismatchError
+from apicache_codemods.rewriting.importers import Importers
 from apicache_codemods.rewriting.layout import Layout
 from apicache_codemods.rewriting.mentions import Mentions
 from apicache_codemods.rewriting.names import Names, Trees
-from apicache_codemods.rewriting.operations_module import Definition, OperationsModule
+from apicache_codemods.rewriting.operations_module import OperationsModule
+from apicache_codemods.rewriting.referring import References
 from apicache_codemods.rewriting.rules import judge
 from apicache_codemods.rewriting.rules_place import polled_functions
 from apicache_codemods.rewriting.rules_written import with_written
+from apicache_codemods.rewriting.sessions import Sessions
 from apicache_codemods.rewriting.subject import Subject
 from apicache_codemods.rewriting.terms import Term
-from apicache_codemods.rewriting.verdicts import SiteDecision, Verdict
+from apicache_codemods.rewriting.verdicts import Place, SiteDecision, Verdict
 from apicache_codemods.rewriting.writing import FileChange
 
 _TTL = {"embedding": "24h", "completion": "1h", "analysis": "30m"}
@@ -69,15 +73,19 @@ class Planner:
         self.place = place
         self.root = root
         self.layout = Layout(analysis.resolver.project)
-        self.names = Names(analysis, Trees(), mentions)
+        project = analysis.resolver.project
+        found = operations_modules(project)
+        users = {analysis.modules[resolved.site.path].location for resolved in analysis.sites}
+        references = References(project, self.layout, users | {module.location for module in found}, place)
+        self.names = Names(analysis, Trees(), mentions, references)
         self.clients = Clients(self.names)
         self.candidates = Candidates(self.names, self.clients)
         subjects = [self._subject(each) for each in analysis.sites]
         self.subjects = [subject for subject in subjects if subject.site.path in reported]
         polled = polled_functions(analysis.modules.values())
         self.verdicts = with_written({subject: judge(subject, polled) for subject in self.subjects})
+        self.sessions = Sessions(self.verdicts, self.clients)
         self.uneditable = self._uneditable()
-        found = operations_modules(analysis.resolver.project)
         self.operations_modules = [module for module in found if self.names.trees.of(module) is not None]
         self.existing = {
             module.path: operations_of(module, subjects, self.candidates) for module in self.operations_modules
@@ -102,24 +110,34 @@ class Planner:
             return Verdict("M120", "unsafe", str(error))
         return None
 
-    def attempt(self, refused: Mapping[str, Verdict]) -> Attempt:
-        """Plan everything but the refused files."""
-        return _Work(self, {**refused, **self.uneditable}).run()
+    def attempt(self, refused: Mapping[str, Verdict], left_out: Mapping[Place, Verdict]) -> Attempt:
+        """Plan everything but the refused files and the sites that are left out."""
+        return _Work(self, {**refused, **self.uneditable}, left_out).run()
 
 
 class _Work:
     """The state of one attempt."""
 
-    def __init__(self, planner: Planner, refused: Mapping[str, Verdict]) -> None:
+    def __init__(self, planner: Planner, refused: Mapping[str, Verdict], left_out: Mapping[Place, Verdict]) -> None:
         self.planner = planner
         self.refused = refused
+        self.verdicts = {
+            subject: verdict or left_out.get((subject.site.path, subject.site.line, subject.site.column))
+            for subject, verdict in planner.verdicts.items()
+        }
         self.files = Assembly(planner.names, planner.layout, planner.mentions, planner.root)
         self.operation_names = set(planner.mentions.operation_names)
         self.homes: dict[tuple[str, Hashable], set[Home]] = {}
         """Where clients of equal constructors are assigned, by operations module and constructor."""
         self.needed: dict[tuple[str, str], frozenset[str]] = {}
+        usable = [module for module in planner.operations_modules if module.path not in refused]
+        self.importers = Importers(planner.analysis.resolver.project, usable, self._group)
         self.users: frozenset[str] = frozenset()
         """The locations of the modules that will import an operations module."""
+
+    def _group(self, module: Module) -> Unit | None:
+        """What the users of one operations module have in common."""
+        return self.planner.layout.unit(module) if self.planner.place is None else None
 
     def run(self) -> Attempt:
         planner = self.planner
@@ -128,10 +146,12 @@ class _Work:
             planner.style,
             planner.candidates,
             {unit: self._joinable(unit) for unit in {unit for _, unit in units}},
-            planner.verdicts,
+            self.verdicts,
             self.refused,
             self._unreachable({unit for _, unit in units}),
             planner.layout.unit,
+            self.importers,
+            planner.sessions,
         )
         choice = chooser.choose(units)
         self._edit(choice)
@@ -221,6 +241,7 @@ class _Work:
         )
         name = operations.define(definition, self.operation_names)
         self.operation_names.add(name)
+        found.name = name
         for index, member in enumerate(found.members):
             arguments = _arguments(member, found, index)
             self._operate(member, operations, name, arguments, returns_json=found.returns_json)
@@ -228,14 +249,12 @@ class _Work:
     def _needs_factory(self, candidate: Candidate, operations: OperationsModule) -> bool:
         """Whether a function has to give the client.
 
-        It replaces distinct async clients, each of which lived in an event loop of its own; or building it can fail.
+        It replaces distinct async clients, each of which lived in an event loop of its own.
         """
         constructor = candidate.reach.use.constructor
         if candidate.reach.home is None or constructor is None:
             return False
-        if may_fail(constructor, candidate.subject.site.library):
-            return True
-        if not candidate.subject.site.is_async:
+        if not candidate.subject.site.is_async or candidate.reach.use.read_once:
             return False
         return len(self.homes[operations.path, constructor.key]) > 1 or constructor.key in operations.factories
 
@@ -261,8 +280,10 @@ class _Work:
             operations.adopt(home.name, self.planner.layout.import_name(home.module), constructor)
 
     def _stays(self, home: Home, operations: OperationsModule) -> bool:
-        """Whether a client can stay where it is: importing its module imports none that uses operations."""
+        """Whether a client can stay where it is: all users import its module, which imports none of them."""
         location = operations.path.removesuffix(".py")
+        if not self.importers.all_import(home.module.location, self.users):
+            return False
         key = (home.module.location, posixpath.dirname(location))
         if key not in self.needed:
             self.needed[key] = imported_by(*key, self.planner.analysis.resolver.project)

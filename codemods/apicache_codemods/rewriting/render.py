@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 import libcst as cst
 
 from apicache_codemods.rewriting.generalise import MismatchError
-from apicache_codemods.rewriting.terms import PLUS, Carried, Literal, Outside, Shape, Term, code_of
+from apicache_codemods.rewriting.terms import PLUS, Carried, Literal, Outside, Referred, Shape, Term, code_of
 
 _Node = TypeVar("_Node", bound=cst.CSTNode)
 
@@ -22,8 +22,13 @@ class NameTable(Protocol):
     def carried(self, meaning: Carried) -> str:
         """The expression for a value that was assigned once in a site's module."""
 
+    def referred(self, meaning: Referred) -> str:
+        """The expression that reads a value in the module that holds it."""
 
-def render(term: Term, holes: Mapping[int, str], names: NameTable) -> cst.BaseExpression:
+
+def render(  # noqa: PLR0911 - one line per kind of term
+    term: Term, holes: Mapping[int, str], names: NameTable
+) -> cst.BaseExpression:
     """The expression with parameters in its holes and every name as the target module knows it."""
     hole = holes.get(id(term))
     if hole is not None:
@@ -32,6 +37,8 @@ def render(term: Term, holes: Mapping[int, str], names: NameTable) -> cst.BaseEx
         return cst.parse_expression(names.imported(term.meaning))
     if isinstance(term.meaning, Carried):
         return cst.parse_expression(names.carried(term.meaning))
+    if isinstance(term.meaning, Referred):
+        return cst.parse_expression(names.referred(term.meaning))
     if term.folded:
         return _rebuilt_string(term, holes, names)
     if isinstance(term.meaning, Literal):

@@ -13,6 +13,8 @@ _RULES: Final[tuple[Rule, ...]] = (
     rules_place.test_file,
     rules_place.generated_file,
     rules_place.already_cached,
+    rules_place.passed_on,
+    rules_request.rewritten_library,
     rules_request.streaming,
     rules_request.adapter,
     rules_request.hidden_arguments,

@@ -17,6 +17,11 @@ _CACHING = re.compile(
     r"(?:^|\.)(?:a?lru_cache|cache|cached|cachedmethod|ttl_cache|memoize\w*|cached_property|operation)$"
 )
 _OURS = frozenset({"cached_api_call", "cached_api_call_sync"})
+_FORMS = {
+    "partial": "a partial holds arguments that are not seen here",
+    "getattr": "which method it is, is decided while it runs",
+    "handed": "the method is passed on, and called by another function",
+}
 _POLLING_NAME = re.compile(
     r"(?:^|_)(?:poll|polls|polling|wait|ping|health|healthy|healthcheck|heartbeat|alive|ready|status|refresh|reload)(?:_|$)"
 )
@@ -75,7 +80,17 @@ def already_cached(subject: Subject) -> Verdict | None:
                     return Verdict("M110", "never", f"{node.name} is already cached by @{written}")
         if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in _OURS:
             return Verdict("M110", "never", "the call is already made through cached_api_call")
+    if subject.site.cached:
+        return Verdict("M110", "never", "apicache answers the call already")
     return None
+
+
+def passed_on(subject: Subject) -> Verdict | None:
+    """M122: `partial(client.get, url)()`, `to_thread(client.get, url)`: what is written here is not the call itself."""
+    form = subject.resolved.form
+    if form == "call":
+        return None
+    return Verdict("M122", "unsafe", f"{subject.site.call}: {_FORMS.get(form, 'the request is not made by this call')}")
 
 
 def import_time(subject: Subject) -> Verdict | None:
@@ -179,7 +194,7 @@ def effect(subject: Subject) -> Verdict | None:
         return None
     name = subject.function.name if subject.function is not None else ""
     endpoint = subject.site.endpoint or ""
-    if _ACTING_NAME.match(name) or _ACTING_PATH.search(endpoint):
+    if _ACTING_NAME.match(name) or any(map(_ACTING_PATH.search, (endpoint, *subject.site.alternatives))):
         return Verdict("M111", "unsafe", f"{name or endpoint} may do something by way of {subject.site.method}")
     return None
 

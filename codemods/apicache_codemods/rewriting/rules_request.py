@@ -29,12 +29,25 @@ _FRESH = re.compile(
 _ONE_TIME = frozenset({"open", "iter", "BytesIO", "StringIO", "MultipartEncoder"})
 
 
+def rewritten_library(subject: Subject) -> Verdict | None:
+    """M113: databases, libraries without an adapter, clients that another library has wrapped."""
+    site = subject.site
+    if site.kind == "db":
+        return Verdict("M113", "never", "migrate does not rewrite database queries yet")
+    library = library_named(site.library)
+    if not library.is_rewritten:
+        return Verdict("M113", "never", f"migrate does not rewrite calls of {site.library} yet")
+    if not library.has_adapter:
+        return Verdict("M113", "never", f"there is no adapter for {site.library} yet")
+    if site.wrapped_by is not None:
+        return Verdict("M113", "never", f"its client is wrapped by {site.wrapped_by}, which acts on every call")
+    return None
+
+
 def adapter(subject: Subject) -> Verdict | None:
     """M113: a call or a client that no adapter knows."""
     site, client = subject.site, subject.resolved.client
     library = library_named(site.library)
-    if not library.has_adapter:
-        return Verdict("M113", "never", f"there is no adapter for {site.library} yet")
     if library.calls is not None and ".".join(subject.path) not in library.calls:
         return Verdict("M113", "never", f"no adapter knows {site.call}")
     if client.holder == "library" and not library.module_client:
@@ -107,7 +120,7 @@ def known_request(subject: Subject) -> Verdict | None:
     return None
 
 
-def read_only(subject: Subject) -> Verdict | None:  # noqa: PLR0911 - one line per kind of endpoint
+def read_only(subject: Subject) -> Verdict | None:
     """M101: only what is known to read may be answered from a cache."""
     method, endpoint = subject.site.method, subject.site.endpoint
     if method in _READING:
@@ -116,6 +129,11 @@ def read_only(subject: Subject) -> Verdict | None:  # noqa: PLR0911 - one line p
         return Verdict("M101", "never", f"{method} changes state upstream")
     if endpoint is None:
         return Verdict("M101", "never", "POST to an endpoint that is not known")
+    verdicts = (_reading_post(subject, each) for each in (endpoint, *subject.site.alternatives))
+    return next((verdict for verdict in verdicts if verdict is not None), None)
+
+
+def _reading_post(subject: Subject, endpoint: str) -> Verdict | None:
     known = sdk_operation(endpoint) if subject.site.kind == "llm" else llm_operation(endpoint)
     if known in _LLM_READING:
         return _kept_upstream(subject)
@@ -150,9 +168,9 @@ def authentication(subject: Subject) -> Verdict | None:
     name = subject.function.name if subject.function is not None else ""
     if _AUTHENTICATION_NAME.search(name):
         return Verdict("M117", "never", f"{name} hands out or takes back credentials")
-    place = (subject.site.endpoint or "").partition(" ")[2]
-    if _AUTHENTICATION.fullmatch(place.partition("/")[2]):
-        return Verdict("M117", "never", f"{subject.site.endpoint} hands out or takes back credentials")
+    for endpoint in (subject.site.endpoint or "", *subject.site.alternatives):
+        if _AUTHENTICATION.fullmatch(endpoint.partition(" ")[2].partition("/")[2]):
+            return Verdict("M117", "never", f"{endpoint} hands out or takes back credentials")
     return None
 
 

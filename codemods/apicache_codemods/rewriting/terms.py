@@ -4,6 +4,9 @@ A term is *closed* when it means the same wherever it stands (a literal, an impo
 only means something at the site (a local name, a call), *mixed* when it has parts of both kinds. Dicts, lists, tuples,
 f-strings and string concatenation are looked into; everything else is taken as one piece.
 
+What is read anew at each call (an environment variable, another module's `settings.API`) is closed and *ambient*: it
+reads the same wherever it stands, and not the same at any time.
+
 Strings have one normal form, texts and expressions in turn, so that `f"{BASE}/users"`, `BASE + "/users"` and
 `"https://api.example.com/users"` are the same term when `BASE` is a constant.
 """
@@ -61,7 +64,16 @@ class Inside:
     location: str
 
 
-Meaning: TypeAlias = Literal | Outside | Carried | Inside
+@dataclass(frozen=True, slots=True)
+class Referred:
+    """A value that another module of the project holds, read where it is used; `module` is what it is imported by."""
+
+    location: str
+    module: str
+    name: str
+
+
+Meaning: TypeAlias = Literal | Outside | Carried | Inside | Referred
 Lookup: TypeAlias = Callable[[cst.Name], Meaning | None]
 """What a name means where it stands; None for one that means something only there."""
 Member: TypeAlias = Callable[[Inside, str], Meaning | None]
@@ -111,6 +123,8 @@ class Term:
 _LITERALS = (cst.Integer, cst.Float, cst.Imaginary, cst.SimpleString, cst.Ellipsis)
 _SINGLETONS = frozenset({"None", "True", "False"})
 _ENVIRONMENT_CALLS = frozenset({"os.getenv", "os.environ.get"})
+_CHANGING = frozenset({"os.environ", "os.environb"})
+"""What the standard library changes by way of these names is no constant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +138,21 @@ class TermBuilder:
     member: Member
     pure_libraries: frozenset[str]
 
-    def term(self, node: cst.BaseExpression, hint: str) -> Term:  # noqa: PLR0911 - one line per kind of expression
+    def term(self, node: cst.BaseExpression, hint: str) -> Term:
         """The term of an expression that stands under the key or keyword `hint`."""
+        found = self._term(node, hint)
+        return _open(node, hint) if self._is_changing(found) else found
+
+    def _is_changing(self, term: Term) -> bool:
+        """Whether it is a variable of a library: `openai.api_key`, which the program sets as it goes."""
+        if term.label[0] != "import":
+            return False
+        dotted = str(term.label[1])
+        library, _, name = dotted.partition(".")
+        is_variable = library in self.pure_libraries and name.rpartition(".")[2].islower()
+        return dotted in _CHANGING or is_variable
+
+    def _term(self, node: cst.BaseExpression, hint: str) -> Term:  # noqa: PLR0911 - one line per kind of expression
         if isinstance(node, cst.Name) and node.value not in _SINGLETONS:
             return self._name(node, hint)
         if isinstance(node, cst.Attribute):
@@ -158,13 +185,15 @@ class TermBuilder:
             return Term(("import", meaning.dotted), (), node, hint, Openness.CLOSED, meaning)
         if isinstance(meaning, Carried):
             return Term(("carried", meaning.term.key), (), node, hint, Openness.CLOSED, meaning)
+        if isinstance(meaning, Referred):
+            return Term(("referred", meaning.location, meaning.name), (), node, hint, Openness.CLOSED, meaning)
         return _open(node, hint)
 
     def _attribute(self, node: cst.Attribute, hint: str) -> Term:
         module = self._module(node)
         if module is not None:
             return self._meant(node, self.member(module, node.attr.value), hint)
-        base = self.term(node.value, hint)
+        base = self._term(node.value, hint)
         if base.label[0] != "import":
             return _open(node, hint)
         return Term(("import", f"{base.label[1]}.{node.attr.value}"), (base,), node, hint, Openness.CLOSED)
@@ -176,7 +205,7 @@ class TermBuilder:
 
     def _call(self, node: cst.Call, hint: str) -> Term:
         """An environment look-up or a library's constructor; any other call stays at the site."""
-        called = self.term(node.func, hint)
+        called = self._term(node.func, hint)
         dotted = str(called.label[1]) if called.label[0] == "import" else ""
         constructor = dotted.rpartition(".")[2][:1].isupper() and dotted.partition(".")[0] in self.pure_libraries
         if dotted not in _ENVIRONMENT_CALLS and not constructor:
@@ -189,15 +218,17 @@ class TermBuilder:
         ]
         if any(argument.openness is not Openness.CLOSED for argument in arguments):
             return _open(node, hint)
+        if not constructor and not (arguments and arguments[0].is_text):
+            return _open(node, hint)
         return Term(("call", dotted, keywords), (called, *arguments), node, hint, Openness.CLOSED)
 
     def _environ(self, node: cst.Subscript, hint: str) -> Term:
-        base = self.term(node.value, hint)
+        base = self._term(node.value, hint)
         index = node.slice[0].slice if len(node.slice) == 1 else None
         if base.label != ("import", "os.environ") or not isinstance(index, cst.Index):
             return _open(node, hint)
         name = self.term(index.value, hint)
-        if name.openness is not Openness.CLOSED:
+        if not name.is_text:
             return _open(node, hint)
         return Term(("environ",), (base, name), node, hint, Openness.CLOSED)
 
@@ -353,3 +384,15 @@ def _shape(part: cst.FormattedStringExpression) -> Shape | None:
 def requires_environment(term: Term) -> bool:
     """Whether evaluating a term fails when an environment variable is not set: `os.environ["NAME"]`."""
     return any(part.label[0] == "environ" for part in term.walk())
+
+
+def environment_name(part: Term) -> str | None:
+    """The environment variable that this very term reads; None when it reads none."""
+    if part.label[0] == "environ" or (part.label[0] == "call" and part.label[1] in _ENVIRONMENT_CALLS):
+        return str(part.children[1].label[2])
+    return None
+
+
+def is_ambient(term: Term) -> bool:
+    """Whether any part of a term is read anew each time it is evaluated."""
+    return any(environment_name(part) is not None or isinstance(part.meaning, Referred) for part in term.walk())

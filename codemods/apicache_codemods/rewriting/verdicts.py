@@ -8,6 +8,8 @@ Safety = Literal["safe", "unsafe", "never"]
 """safe: the rewritten code behaves as before. unsafe: it may not, and only its author can tell. never: it would not."""
 Style = Literal["operation", "wrap", "decorate"]
 Decision = Literal["rewritten", "skipped"]
+Place = tuple[str, int, int]
+"""Path, line and column (in characters) of a call site before anything was edited."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -23,12 +25,22 @@ class SiteDecision(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     line: int
+    column: int
+    end_line: int
+    function: str | None
     endpoint: str | None
     decision: Decision
     style: Style | None
+    operation: str | None
+    """The name of the operation that the call became one of."""
     safety: Safety
     code: str
     reason: str
+
+    @property
+    def place(self) -> Place:
+        """What tells the site from all others."""
+        return (self.path, self.line, self.column)
 
 
 MEANINGS: Final = {
@@ -57,5 +69,9 @@ MEANINGS: Final = {
     "M119": "the asked-for style is not possible",
     "M120": "the file could not be edited faithfully",
     "M121": "the project changes what the call reads",
+    "M122": "the method is passed on, not called",
+    "M201": "left out on request",
+    "M202": "the tests fail with the rewritten call",
+    "M203": "cache-sensitive: the tests fail with the call answered from the cache",
 }
 """Every code and what it stands for."""

@@ -8,7 +8,7 @@ does not report - `SET ROLE`, a tenant in a setting of the application's own - i
 from a pool, is cached only where `using(scope=...)` names whose answers they are. Who asks a pool takes any of its
 connections: there only its own arguments count; of its `init=` function, the code. The connection that answers is asked
 whether it is as it was opened: where a role was left set on one, or a search_path, the answer is not kept, and the pool
-needs a scope from then on. A connection does one thing at a time: give a pool to what is refreshed in the background.
+needs a scope from then on. Only what a pool answers is refreshed in the background.
 """
 
 import functools
@@ -22,6 +22,7 @@ from asyncpg.protocol import protocol
 from apicache import identity
 from apicache.adapter import Identified, Snapshot
 from apicache.errors import UnidentifiableError, UnstorableError
+from apicache.sql import labels
 from apicache.sql.asyncpg_records import OWN_UUID, change_on, own_value, plain_value, records_of, stored_records
 from apicache.sql.db_api import (
     check_values,
@@ -39,6 +40,9 @@ from apicache.sql.statements import Read, check_parameters, read_of
 
 _METHODS: Final = ("fetch", "fetchrow", "fetchval")
 _KINDS: Final = (asyncpg.Connection, asyncpg.Pool, asyncpg.pool.PoolConnectionProxy)
+
+
+label_of = labels.label_of
 
 
 def identify(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Identified | None:
@@ -78,6 +82,11 @@ def identify(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappin
         needs_scope=change,
         send=functools.partial(_asked, owner, settings, name, copied(args), copied(kwargs)) if change is None else None,
     )
+
+
+def is_bound(function: Callable[..., Any]) -> bool:
+    """Whether it is a connection's: a pool takes one of its own."""
+    return not isinstance(getattr(function, "__self__", None), asyncpg.Pool)
 
 
 async def _asked(

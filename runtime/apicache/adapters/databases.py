@@ -12,12 +12,15 @@ from typing import Any, Final, Self
 import sqlalchemy as sa
 from databases import Database
 from databases.interfaces import Record
+from sqlalchemy.sql import visitors
 
 from apicache import tagged
 from apicache.adapter import Identified, Loaded, Snapshot
 from apicache.credentials import is_credential
 from apicache.errors import UnidentifiableError, UnstorableError
+from apicache.sql import labels
 from apicache.sql.db_api import (
+    BY_FUNCTION,
     check_unread,
     check_values,
     columns_of,
@@ -30,7 +33,7 @@ from apicache.sql.db_api import (
     stored,
     texts_in,
 )
-from apicache.sql.postgresql_sessions import change_of, note_change
+from apicache.sql.postgresql_sessions import NO_LOGIN, change_of, note_change
 from apicache.sql.statements import check_parameters, read_of
 from apicache.sql.tokens import Dialect
 
@@ -40,6 +43,9 @@ _BACKENDS: Final[Mapping[str, Dialect]] = {
     "databases.backends.postgres": "postgresql",
 }
 _NO_EFFECT: Final = frozenset({"min_size", "max_size", "ssl", "timeout", "command_timeout"})
+
+
+label_of = labels.label_of
 
 
 def identify(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Identified | None:
@@ -58,12 +64,14 @@ def identify(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappin
     if dialect is None:
         raise UnidentifiableError(f"its backend is {type(backend).__module__}; only SQLite and asyncpg are known")
     query, column = _given(*args, **kwargs)
+    _check_binds(query)
     sql, values, described, *_ = private(backend.connection(), "_compile")(query)
     read = read_of(sql, dialect)
     check_values(values)
     check_parameters(read, texts_in(values))
     settings, credentials = _database_identity(owner, dialect)
-    change = change_of(settings)
+    is_nameless = dialect == "postgresql" and not owner.url.username
+    change = NO_LOGIN if is_nameless else change_of(settings)
     watched = settings if dialect == "postgresql" and change is None else None
     return Identified(
         label=f"{read.label} ({settings['name']})",
@@ -93,6 +101,12 @@ def _given(query: Any, values: Any = None, column: Any = 0) -> tuple[Any, Any]:
             f"it is given a {type(query).__name__}, or values for it; only text and selects are kept"
         )
     return query, column
+
+
+def _check_binds(query: Any) -> None:
+    """Refuse parameters that a function gives anew each time it is asked."""
+    if any(isinstance(each, sa.BindParameter) and each.callable for each in visitors.iterate(query)):
+        raise UnidentifiableError(BY_FUNCTION)
 
 
 def _check_task(database: Database) -> None:

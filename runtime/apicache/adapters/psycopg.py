@@ -5,9 +5,10 @@ is stored is what the server sent, so the connection's own loaders and row facto
 `pgresult` is a stand-in, of the same attributes.
 
 A sync connection is asked for its role, its search_path and what else changes answers, before each call: one statement
-outside of a transaction. With row-level security, and for an async connection, which cannot be asked without waiting,
-`using(scope=...)` names whose answers they are. A connection in a transaction is asked each time: without `autocommit`
-that is every call until the next commit.
+outside of a transaction. With row-level security, or code that speaks of the session (`apicache.sql.session_code`), and
+for an async connection, which cannot be asked without waiting, `using(scope=...)` names whose answers they are. A
+connection in a transaction is asked each time: without `autocommit` that is every call until the next commit. So is one
+that listens for notifications.
 """
 
 import functools
@@ -15,13 +16,25 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
 import psycopg
-from psycopg import pq
+from psycopg import generators, pq
 from psycopg._py_transformer import Transformer as PlainTransformer
 from psycopg.adapt import PyFormat, Transformer
 
 from apicache.adapter import Identified, Loaded, Snapshot
 from apicache.errors import UnidentifiableError, UnstorableError
-from apicache.sql.db_api import check_unread, check_values, copied, loaded, place_of, refused, rows_of, stored, texts_in
+from apicache.sql import labels
+from apicache.sql.db_api import (
+    check_unread,
+    check_values,
+    copied,
+    loaded,
+    place_of,
+    private,
+    refused,
+    rows_of,
+    stored,
+    texts_in,
+)
 from apicache.sql.postgresql_sessions import STATE, UNSEEN, reported_by, state_in
 from apicache.sql.statements import Read, check_parameters, read_of
 
@@ -29,6 +42,9 @@ _CURSORS: Final[dict[type, type]] = {
     psycopg.Connection: psycopg.Cursor,
     psycopg.AsyncConnection: psycopg.AsyncCursor,
 }
+
+
+label_of = labels.label_of
 
 
 def identify(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Identified | None:
@@ -45,6 +61,11 @@ def identify(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappin
     if name != "execute" or getattr(function, "__func__", None) is not getattr(kind, name):
         raise UnidentifiableError(f"it is {name}(); only execute() with a query is kept")
     return _identified(owner, function, args, kwargs)
+
+
+def is_bound(_function: Callable[..., Any]) -> bool:
+    """Always: it is made on the caller's connection."""
+    return True
 
 
 def _identified(
@@ -91,7 +112,9 @@ def _check_idle(connection: Any) -> None:
         raise UnidentifiableError("its connection is closed")
     if connection.pgconn.pipeline_status != pq.PipelineStatus.OFF:
         raise UnidentifiableError("its connection is in pipeline mode")
-    if connection.info.transaction_status != pq.TransactionStatus.IDLE:
+    if private(connection, "_notify_handlers"):
+        raise UnidentifiableError("its connection has handlers of notifications, which it takes in when it is asked")
+    if not _is_idle(connection):
         raise UnidentifiableError("its connection is in a transaction, which may have written what it reads")
 
 
@@ -107,25 +130,43 @@ def _session(connection: Any, read: Read) -> tuple[Any, str | None]:
     """What identifies the session, and why it needs a scope."""
     if type(connection) is psycopg.AsyncConnection:
         return reported_by(connection.info.parameter_status, read), UNSEEN
+    return state_in(_told(connection, STATE), lambda question: _told(connection, question)[0])
+
+
+def _told(connection: Any, question: str) -> list[str | None]:
+    """The one row of a question, asked as the connection itself asks, which begins no transaction.
+
+    What comes meanwhile, a notification or a notice, is the connection's own to hand on.
+    """
     with connection.lock:
-        result = connection.pgconn.exec_(STATE.encode())
+        if not _is_idle(connection):  # by another thread, meanwhile
+            raise UnidentifiableError("its connection is in a transaction, which may have written what it reads")
+        connection.pgconn.send_query(question.encode())
+        (result, *_) = connection.wait(generators.execute(connection.pgconn))
     if result.status != pq.ExecStatus.TUPLES_OK:
         raise UnidentifiableError("its server does not tell what is set for the session")
     row = [result.get_value(0, column) for column in range(result.nfields)]
-    texts = [None if each is None else each.decode("utf-8", "surrogateescape") for each in row]
-    return state_in([*texts[:-2], *(each == "t" for each in texts[-2:])])
+    return [None if each is None else each.decode("utf-8", "surrogateescape") for each in row]
 
 
 def _fetched(make: Callable[[], Any], context: tuple[Any, bool]) -> Loaded:
-    return _loaded(make(), context)
+    is_idle = _is_idle(context[0])
+    return _loaded(make(), context, is_idle=is_idle)
 
 
 async def _awaited(make: Callable[[], Any], context: tuple[Any, bool]) -> Loaded:
-    return _loaded(await make(), context)
+    is_idle = _is_idle(context[0])
+    return _loaded(await make(), context, is_idle=is_idle)
 
 
-def _loaded(cursor: Any, context: tuple[Any, bool]) -> Loaded:
+def _is_idle(connection: Any) -> bool:
+    return bool(connection.info.transaction_status == pq.TransactionStatus.IDLE)
+
+
+def _loaded(cursor: Any, context: tuple[Any, bool], *, is_idle: bool) -> Loaded:
     """The call's own cursor, still unread, with what the server sent."""
+    if not is_idle:  # another task or thread has begun a transaction on it since the call was identified
+        return refused(cursor, "psycopg", "rows of a transaction, which may have written them")
     try:
         data = _stored(cursor.pgresult)
         replay(data, context)

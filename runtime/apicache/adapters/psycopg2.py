@@ -2,26 +2,33 @@
 
 `cached_db_query` on a connection. What is called otherwise fills a cursor, which is made each time.
 
-The connection is asked for its role, its search_path and what else changes answers, before each call: one statement
-outside of a transaction. With row-level security `using(scope=...)` names whose answers they are. A connection in a
-transaction is asked each time: without `autocommit` that is every call until the next commit.
+A connection in autocommit is asked for its role, its search_path and what else changes answers, before each call. With
+row-level security, or code that speaks of the session (`apicache.sql.session_code`), `using(scope=...)` names whose
+answers they are. Any question to another connection would begin a transaction, so it needs a scope, and what the server
+reports unasked is all that is known of it. A connection in a transaction is asked each time: without `autocommit` that
+is every call until the next commit.
 """
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import psycopg2
 from psycopg2 import _psycopg, _range, extensions
 
 from apicache.adapter import Identified, Snapshot
 from apicache.errors import UnidentifiableError, UnstorableError
+from apicache.sql import labels
 from apicache.sql.cursors import fetch, fetched
-from apicache.sql.db_api import check_unread, check_values, copied, place_of, texts_in
-from apicache.sql.postgresql_sessions import STATE, state_in
-from apicache.sql.statements import check_parameters, read_of
+from apicache.sql.db_api import check_unread, check_values, copied, place_of, refused, texts_in
+from apicache.sql.postgresql_sessions import STATE, reported_by, state_in
+from apicache.sql.statements import Read, check_parameters, read_of
 
 _INSTEAD: Final = "it fills a cursor; ask the connection with cached_db_query(..., database=connection)"
+_UNASKED: Final = "asking its connection what is set for it would begin a transaction, as it is not in autocommit"
+
+
+label_of = labels.label_of
 
 
 def identify(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Identified | None:
@@ -44,7 +51,7 @@ def identify(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappin
     cursor = owner.cursor(cursor_factory=extensions.cursor)
     sent = cursor.mogrify(sql, parameters)
     read_of(sent.decode(extensions.encodings[owner.encoding]), "postgresql")
-    settings, needs_scope = _session(owner)
+    settings, needs_scope = _session(owner, read)
     info = owner.info
     return Identified(
         label=f"{read.label} ({info.dbname})",
@@ -89,23 +96,31 @@ def _typecasters(connection: Any) -> list[Any]:
     return sorted([kind, each.name] for kind, each in known.items())
 
 
-def _session(connection: Any) -> tuple[Any, str | None]:
+def is_bound(_function: Callable[..., Any]) -> bool:
+    """Always: it is made on the caller's connection."""
+    return True
+
+
+def _session(connection: Any, read: Read) -> tuple[Any, str | None]:
     """What identifies the session, and why it needs a scope."""
-    was = connection.autocommit
-    if not was:
-        connection.autocommit = True  # else the question would begin a transaction
+    if not connection.autocommit:
+        return reported_by(connection.info.parameter_status, read), _UNASKED
     try:
-        _, (row,) = fetched(connection.cursor(cursor_factory=extensions.cursor), STATE, None)
+        return state_in(_told(connection, STATE), lambda question: _told(connection, question)[0])
     except psycopg2.Error:
         raise UnidentifiableError("its server does not tell what is set for the session") from None
-    finally:
-        if not was and not connection.closed:
-            connection.autocommit = False
-    return state_in(row)
+
+
+def _told(connection: Any, question: str) -> tuple[Any, ...]:
+    _, (row,) = fetched(connection.cursor(cursor_factory=extensions.cursor), question, None)
+    return cast("tuple[Any, ...]", row)
 
 
 def _fetched(connection: Any, sql: str, parameters: Any) -> Any:
-    return fetched(connection.cursor(cursor_factory=extensions.cursor), sql, parameters)
+    is_idle = connection.info.transaction_status == extensions.TRANSACTION_STATUS_IDLE
+    result = fetched(connection.cursor(cursor_factory=extensions.cursor), sql, parameters)
+    # Another thread may have begun a transaction on it since it was identified.
+    return result if is_idle else refused(result, "psycopg2", "rows of a transaction, which may have written them")
 
 
 def snapshot(response: Any) -> Snapshot | None:

@@ -17,12 +17,16 @@ from pymysql.constants import SERVER_STATUS
 
 from apicache.adapter import Identified, Snapshot
 from apicache.errors import UnidentifiableError, UnstorableError
+from apicache.sql import labels
 from apicache.sql.cursors import fetch, fetched
-from apicache.sql.db_api import check_unread, check_values, copied, place_of, private, texts_in
+from apicache.sql.db_api import check_unread, check_values, copied, place_of, private, refused, texts_in
 from apicache.sql.mysql_sessions import state_of
 from apicache.sql.statements import check_parameters, read_of
 
 _INSTEAD: Final = "it fills a cursor; ask the connection with cached_db_query(..., database=connection)"
+
+
+label_of = labels.label_of
 
 
 def identify(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Identified | None:
@@ -76,6 +80,11 @@ def _check_idle(connection: Any) -> None:
         raise UnidentifiableError("its connection converts values in its own way (conv= or use_unicode=)")
 
 
+def is_bound(_function: Callable[..., Any]) -> bool:
+    """Always: it is made on the caller's connection."""
+    return True
+
+
 def _server(connection: Any) -> tuple[dict[str, Any], list[Any]]:
     socket = private(connection, "unix_socket")
     user, password = private(connection, "user"), private(connection, "password")
@@ -97,7 +106,10 @@ def _session(connection: Any) -> list[Any]:
 
 
 def _fetched(connection: Any, sql: str, parameters: Any) -> Any:
-    return fetched(cursors.Cursor(connection), sql, parameters)
+    is_idle = not connection.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS
+    result = fetched(cursors.Cursor(connection), sql, parameters)
+    # Another task or thread may have begun a transaction on it since it was identified.
+    return result if is_idle else refused(result, "pymysql", "rows of a transaction, which may have written them")
 
 
 def snapshot(response: Any) -> Snapshot | None:

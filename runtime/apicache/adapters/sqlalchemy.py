@@ -26,12 +26,12 @@ from sqlalchemy.orm import Session
 from apicache.adapter import Identified, Snapshot
 from apicache.credentials import is_credential
 from apicache.errors import UnidentifiableError, UnstorableError
-from apicache.sql import sqlalchemy_engines
-from apicache.sql.db_api import check_unread, check_values, copied, file_of, place_of, texts_in
-from apicache.sql.postgresql_sessions import UNSEEN, change_of, is_unqualified, reported_by
+from apicache.sql import labels, sqlalchemy_engines, sqlalchemy_pools
+from apicache.sql.db_api import BY_FUNCTION, check_unread, check_values, copied, file_of, place_of, texts_in
+from apicache.sql.postgresql_sessions import NO_LOGIN, UNSEEN, change_of, is_unqualified, reported_by
 from apicache.sql.sqlalchemy_loads import check_fit, fetched, fetched_by
 from apicache.sql.sqlalchemy_results import Asked, made
-from apicache.sql.sqlite_connections import IN_MEMORY, plain_settings, settings_of
+from apicache.sql.sqlite_connections import IN_MEMORY, in_transaction, plain_settings, settings_of
 from apicache.sql.statements import Read, check_parameters, read_of
 from apicache.sql.tokens import Dialect
 
@@ -61,6 +61,9 @@ _STREAMED: Final = ("yield_per", "stream_results")
 _NO_EFFECT: Final = frozenset({"timeout", "connect_timeout", "check_same_thread", "isolation_level"})
 
 
+label_of = labels.label_of
+
+
 def identify(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Identified | None:
     """The engine, its settings, the compiled statement with the types of its columns, and the parameters."""
     owner = getattr(function, "__self__", None)
@@ -71,6 +74,12 @@ def identify(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappin
     session, engine, connection, own = _asked(owner, statement)
     asked = Asked(name, session, engine, connection, copied(args), copied(kwargs))
     return _Call(owner, asked, own).identified(statement, parameters, options)
+
+
+def is_bound(function: Callable[..., Any]) -> bool:
+    """Whether it is no engine's, or that of one whose callers all have the same connection."""
+    owner: Any = getattr(function, "__self__", None)
+    return not isinstance(owner, Engine | AsyncEngine) or not sqlalchemy_pools.gives_each_its_own(owner.pool)
 
 
 def _method(function: Callable[..., Any], owner: Any) -> str:
@@ -111,6 +120,8 @@ def _asked(owner: Any, statement: Any) -> tuple[Session | None, Engine, Connecti
         _check_session(session)
         bind = session.get_bind(clause=statement)
     connection = _held(session, bind) if isinstance(bind, Engine) else bind
+    if connection is not None and any(_listeners(connection.dispatch)):
+        raise UnidentifiableError("its connection has listeners, which may change what is asked or the session")
     if connection is not None and (connection.closed or connection.invalidated):
         raise UnidentifiableError("its connection is closed")
     options = {**(connection or bind).get_execution_options(), **(getattr(session, "execution_options", None) or {})}
@@ -169,6 +180,8 @@ class _Call:
         if any(options.get(each) for each in _STREAMED):
             raise UnidentifiableError("its rows are streamed")
         compiled = statement.compile(dialect=engine.dialect)
+        if any(bind.callable is not None for bind in compiled.binds.values()):
+            raise UnidentifiableError(BY_FUNCTION)
         read = read_of(str(compiled), dialect)
         parameters = {str(key): value for key, value in {**compiled.params, **given}.items()}
         check_values(parameters)
@@ -177,8 +190,8 @@ class _Call:
         typed = {str(bind): _type(value.type, engine) for value, bind in compiled.bind_names.items()}
         settings, credentials = _engine_identity(engine)
         session = self._session(read, settings, dialect)
-        change = change_of(settings) if dialect == "postgresql" and self.connection is None else None
-        is_watched = dialect == "postgresql" and self.connection is None and change is None
+        is_pooled = dialect == "postgresql" and self.connection is None
+        change = _change_of(settings) if is_pooled else None
         return Identified(
             label=f"{read.label} ({settings['name']})",
             parameters={
@@ -195,7 +208,7 @@ class _Call:
             context=self.asked,
             carries_credentials=any(credentials),
             needs_scope=change or self._needs_scope(session, dialect),
-            send=self._send(settings if is_watched else None),
+            send=self._send(settings if is_pooled and change is None else None),
         )
 
     def _send(self, watched: Mapping[str, Any] | None) -> Callable[[], Any]:
@@ -229,12 +242,25 @@ class _Call:
             raise UnidentifiableError("its connection is in a transaction, which may have written what it reads")
 
     def _sqlite(self, read: Read, settings: dict[str, Any]) -> dict[str, Any]:
+        is_async = self.engine.dialect.is_async
         if self.connection is not None:
-            return _sqlite_session(self.connection, read)
-        if self.engine.dialect.is_async:
+            return _sqlite_session(self.connection.connection.driver_connection, read, is_async=is_async)
+        shared = sqlalchemy_pools.shared_by(self.engine.pool)
+        if shared is not None and in_transaction(shared):
+            raise UnidentifiableError("its pool's one connection is in a transaction, which may have written it")
+        if is_async:
             return _sqlite_file(self.engine, settings)
+        if shared is not None:
+            return _sqlite_session(shared, read, is_async=False)
+        if not sqlalchemy_pools.gives_each_its_own(self.engine.pool):
+            raise UnidentifiableError("its pool gives one connection to several, and has none yet")
         with self.engine.connect() as connection:
-            return _sqlite_session(connection, read)
+            return _sqlite_session(connection.connection.driver_connection, read, is_async=False)
+
+
+def _change_of(settings: Mapping[str, Any]) -> str | None:
+    """Why an engine needs a scope; None where its connections are as it opened them, as far as is known."""
+    return change_of(settings) if settings["connect"].get("user") else NO_LOGIN
 
 
 def _reader(live: Any) -> Callable[[str], Any]:
@@ -246,9 +272,8 @@ def _reader(live: Any) -> Callable[[str], Any]:
     return reader
 
 
-def _sqlite_session(connection: Connection, read: Read) -> dict[str, Any]:
-    live = connection.connection.driver_connection
-    if connection.dialect.is_async:
+def _sqlite_session(live: Any, read: Read, *, is_async: bool) -> dict[str, Any]:
+    if is_async:
         live = getattr(live, "_conn", None)  # no public reader: aiosqlite's own connection, in a thread of its own
         if sqlite3.threadsafety < _SERIALIZED:
             raise UnidentifiableError("this SQLite's connections belong to one thread")

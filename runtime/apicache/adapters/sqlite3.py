@@ -4,9 +4,6 @@
 `description`, `fetch*`, iteration and the caller's own row_factory are as without the cache. Its `connection` is that
 database's, and its `lastrowid`, which says nothing after a query, is another one.
 
-A load with a timeout, and a refresh in the background, run in another thread: such policies need a connection that was
-opened with `check_same_thread=False`.
-
 A database in memory is its connection's alone: it needs a scope that says which one it is (`using(scope=...)`).
 """
 
@@ -19,7 +16,8 @@ from typing import Any, Final
 from apicache import tagged
 from apicache.adapter import Identified, Loaded, Snapshot
 from apicache.errors import UnencodableError, UnidentifiableError, UnstorableError
-from apicache.sql.db_api import check_unread, columns_of, loaded, rows_of, stored
+from apicache.sql import labels
+from apicache.sql.db_api import check_unread, columns_of, loaded, refused, rows_of, stored
 from apicache.sql.sqlite_connections import IN_MEMORY, OWN_CONVERTER, settings_of
 from apicache.sql.statements import check_parameters, read_of
 
@@ -34,6 +32,9 @@ def _restored(value: bytes) -> Any:
 
 
 sqlite3.register_converter(OWN_CONVERTER, _restored)
+
+
+label_of = labels.label_of
 
 
 def identify(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Identified | None:
@@ -70,6 +71,11 @@ def identify(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappin
     )
 
 
+def is_bound(_function: Callable[..., Any]) -> bool:
+    """Always: it is made on the caller's connection."""
+    return True
+
+
 def _base_name(path: str) -> str:
     return path.replace("\\", "/").rpartition("/")[2]
 
@@ -102,6 +108,8 @@ def _fetched(connection: sqlite3.Connection, sql: str, parameters: Any) -> sqlit
     cursor.close()
     try:
         tagged.encode(data)
+        if connection.in_transaction:  # another thread has begun it since the call was identified
+            return refused(replay(data, connection.row_factory), "sqlite3", "rows of a transaction")
         return loaded(replay(data, connection.row_factory), "sqlite3", data)
     except (UnencodableError, UnstorableError, sqlite3.Error):
         return connection.execute(sql, parameters)

@@ -54,17 +54,25 @@ class Batching(Rules):
 class BatchedLoad:
     """Makes the call of one item, as a part of a batch."""
 
-    __slots__ = ("_batching", "_item", "_partition", "_rest", "_run")
+    __slots__ = ("_batching", "_item", "_partition", "_rest", "_run", "_size")
 
     def __init__(
         self, batching: Batching, partition: Hashable, item: Any, rest: Rest, run: "Run | None" = None
     ) -> None:
         """Calls of different partitions are never in one batch; `run` makes a sync batch's call in an event loop."""
         self._batching, self._partition, self._item, self._rest, self._run = batching, partition, item, rest, run
+        self._size = [1]
+        """How many items its batch had, once it is loaded; one list with what `run_by` gives."""
 
     def run_by(self, run: "Run") -> "BatchedLoad":
         """The same call of a sync function, in a batch of such calls that `run` makes: the loop can go on meanwhile."""
-        return BatchedLoad(self._batching, (run, self._partition), self._item, self._rest, run)
+        made = BatchedLoad(self._batching, (run, self._partition), self._item, self._rest, run)
+        made._size = self._size
+        return made
+
+    def together(self) -> int:
+        """How many items its batch had, once it is loaded."""
+        return self._size[0]
 
     def __call__(self) -> Any:
         """The item's result, or a coroutine for it: for an async function, and in an event loop."""
@@ -78,14 +86,19 @@ class BatchedLoad:
             result = self._batching.call([self._item], self._rest)
             return given_out(matched(self._batching.form, [self._item], await _awaited(result))[0])
         key, rest = separated(self._partition, self._rest)
-        return await self._batching.collector(loop).load(key, rest, self._item, self._run)
+        return self._given_out(await self._batching.collector(loop).load(key, rest, self._item, self._run))
+
+    def _given_out(self, result: Result) -> Any:
+        self._size[0] = result.size
+        return given_out(result)
 
     def in_thread(self) -> Any:
         """The item's result, for a thread that waits for it; alone where an event loop would have to wait."""
         batching = self._batching
         key, rest = separated(self._partition, self._rest)
         is_alone = not batching.max_wait or asyncio._get_running_loop() is not None  # noqa: SLF001 - as above
-        return batching.threads.load((_numbers.__next__(),) if is_alone else key, rest, self._item, is_alone=is_alone)
+        found = batching.threads.load((_numbers.__next__(),) if is_alone else key, rest, self._item, is_alone=is_alone)
+        return self._given_out(found)
 
     def announced(self, steps: Steps) -> Steps:
         """A flow's steps; a batch that is due waits for the calls that were on their way to it by then.
@@ -178,8 +191,8 @@ class _Collector:
 
         return arrive
 
-    async def load(self, key: Hashable, rest: Rest, item: Any, run: Run | None) -> Any:
-        """The item's result; raises what the call raised, or what stands in the item's place."""
+    async def load(self, key: Hashable, rest: Rest, item: Any, run: Run | None) -> Result:
+        """The item's result, to be given out."""
         batch = self._open.get(key)
         while batch is not None and not batch.takes(item):  # an equal item's result would be its own
             key = (key,)
@@ -202,7 +215,7 @@ class _Collector:
             future.cancel()
             await self._leave(batch)
             raise
-        return given_out(result)
+        return result
 
     async def _leave(self, batch: _Gathered) -> None:
         batch.waiting -= 1

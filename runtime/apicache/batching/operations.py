@@ -35,7 +35,7 @@ class BoundBatch(BoundOperation):
         rest = {**self.operation.defaults, **given}
         part = partition(self.policy) if self._partition is None else self._partition
         load = BatchedLoad(self._batching, part, rest.pop(self._batching.form.over), rest)
-        plan.load = load
+        plan.load, plan.together = load, load.together
         if not plan.is_async:
             plan.load_sync = load.in_thread
         return plan

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from apicache.batching.own_errors import own_error
 from apicache.errors import ApicacheError, UnencodableError
 from apicache.planning import IMMUTABLE
 from apicache.policy import Policy
@@ -46,21 +47,25 @@ class Result(NamedTuple):
     value: Any
     error: BaseException | None = None
     traceback: TracebackType | None = None
+    size: int = 1
+    """How many items the batch had."""
 
 
 def failed(error: BaseException, size: int) -> list[Result]:
-    """One error for all items."""
-    return [Result(None, error, error.__traceback__)] * size
+    """One error for all items; a copy of it for each but the first, for callers may change what they catch."""
+    errors = [error, *(own_error(error) for _ in range(size - 1))]
+    return [Result(None, each, error.__traceback__, size) for each in errors]
 
 
 def matched(form: BatchForm, items: Sequence[Any], answer: Any) -> list[Result]:
     """Each item's own result; an error where there is none, and where an exception stands in its place."""
     found, told = _found(form, items, answer)
     handed: set[int] = set()
+    size = len(items)
     return [
-        _result(value, handed)
+        _result(value, handed, size)
         if value is not _NOTHING
-        else Result(None, BatchResultError(form.operation, position, len(items), told))
+        else Result(None, BatchResultError(form.operation, position, size, told), size=size)
         for position, value in enumerate(found)
     ]
 
@@ -99,16 +104,18 @@ def _by_index(name: str, results: Sequence[Any], size: int) -> list[Any]:
     return found
 
 
-def _result(value: Any, handed: set[int]) -> Result:
+def _result(value: Any, handed: set[int], size: int) -> Result:
     """As the function gave it; a copy of an object that is another item's too, for each caller may change its own."""
     if isinstance(value, BaseException):
-        return Result(None, value, value.__traceback__)
+        error = own_error(value) if id(value) in handed else value
+        handed.add(id(value))
+        return Result(None, error, value.__traceback__, size)
     if type(value) not in IMMUTABLE:
         if id(value) in handed:
             with contextlib.suppress(Exception):  # such as a database's row, which nobody can change either
                 value = copy.deepcopy(value)
         handed.add(id(value))
-    return Result(value)
+    return Result(value, size=size)
 
 
 def are_alike(one: Any, other: Any) -> bool:

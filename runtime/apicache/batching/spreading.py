@@ -1,4 +1,8 @@
-"""Sync operations among many calls of async code: each in a thread, so that they are under way at the same time."""
+"""Sync operations among many calls of async code: in threads at the same time, where they may be.
+
+Elsewhere they are made in the caller's thread, one after another: what they use may belong to it (a connection, an
+event loop, what a `threading.local` holds).
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,12 +14,12 @@ from apicache.planning import Plan
 
 
 def spread(calls: Iterable[Plan | Missed]) -> tuple[Plan | Missed, ...]:
-    """The calls, those of sync operations to be made in threads; not batched ones, whose batches are few."""
+    """The calls, of which sync ones that may be are made in threads; not batched ones, whose batches are few."""
     return tuple(_in_thread(call) if isinstance(call, Plan) else _planned_so(call) for call in calls)
 
 
 def _in_thread(plan: Plan) -> Plan:
-    plan.in_thread = plan.is_blocking and not hasattr(plan.load, "run_by")
+    plan.in_thread = plan.is_blocking and plan.may_be_spread and not hasattr(plan.load, "run_by")
     return plan
 
 

@@ -11,11 +11,12 @@ from typing import Any, NoReturn
 
 from apicache.batching import own_loops
 from apicache.batching.collectors import BatchedLoad
+from apicache.core import route_of
 from apicache.engine import Engine
 from apicache.far_hits import Missed
 from apicache.flow import Answer
 from apicache.planning import Plan
-from apicache.thread_loads import in_pool
+from apicache.thread_loads import InThreads, in_pool
 
 _Threads = concurrent.futures.ThreadPoolExecutor
 
@@ -34,8 +35,9 @@ def answer_many_sync(
             stack.callback(threads.shutdown, wait=False, cancel_futures=True)
         for plan in others.values():
             _load_for_sync_code(plan, threads)
-        asked = [functools.partial(_answered, engine, plan) for plan in by_any.values()]  # they have a sync way
-        answers = dict(zip(by_any, _in_turn(asked) if threads is None else _spread(threads, asked), strict=True))
+        asked = tuple(by_any.values())  # they have a sync way
+        answered = _in_turn(engine, asked) if threads is None else _spread(engine, threads, asked)
+        answers = dict(zip(by_any, answered, strict=True))
         if others:
             found = own_loops.run(engine.answer_many(tuple(others.values()), concurrency, wave))
             answers |= dict(zip(others, found, strict=True))
@@ -54,7 +56,7 @@ def _load_for_sync_code(plan: Plan, threads: _Threads | None) -> None:
         plan.load = functools.partial(_refuse, plan.label)
     elif not isinstance(plan.load, BatchedLoad):
         load = functools.partial(_checked, plan.label, plan.load)
-        plan.load = load if threads is None else functools.partial(_there, threads, load)
+        plan.load = load if threads is None else functools.partial(_there, plan, threads, load)
 
 
 def _checked(label: str, load: Callable[[], Any]) -> Any:
@@ -66,9 +68,10 @@ def _checked(label: str, load: Callable[[], Any]) -> Any:
     return result
 
 
-def _there(threads: _Threads, load: Callable[[], Any]) -> Any:
-    is_waited_for = asyncio._get_running_loop() is not None  # noqa: SLF001 - documented; None without one
-    return in_pool(threads, load) if is_waited_for else load()  # a refresh has a thread of its own
+def _there(plan: Plan, threads: _Threads, load: Callable[[], Any]) -> Any:
+    if asyncio._get_running_loop() is None:  # noqa: SLF001 - documented; None without one
+        return load()  # a refresh has a thread of its own
+    return InThreads(functools.partial(in_pool, threads), plan)(load)
 
 
 def _refuse(label: str) -> NoReturn:
@@ -82,10 +85,17 @@ def _answered(engine: Engine, plan: Plan) -> Answer | BaseException:
         return error
 
 
-def _in_turn(asked: Sequence[Callable[[], Any]]) -> list[Any]:
-    return [each() for each in asked]
+def _in_turn(engine: Engine, plans: Sequence[Plan]) -> list[Answer | BaseException]:
+    return [_answered(engine, plan) for plan in plans]
 
 
-def _spread(threads: _Threads, asked: Sequence[Callable[[], Any]]) -> list[Any]:
-    doing = [threads.submit(contextvars.copy_context().run, each) for each in asked]
-    return [each.result() for each in doing]
+def _spread(engine: Engine, threads: _Threads, plans: Sequence[Plan]) -> list[Answer | BaseException]:
+    for plan in plans:
+        route_of(plan, engine.switch)  # finds the key, here: whose answer it is may be known in this thread only
+    doing = [threads.submit(contextvars.copy_context().run, _answered_there, engine, plan) for plan in plans]
+    found = [each.result() for each in doing]
+    return [_answered(engine, plan) if answer is None else answer for answer, plan in zip(found, plans, strict=True)]
+
+
+def _answered_there(engine: Engine, plan: Plan) -> Answer | BaseException | None:
+    return _answered(engine, plan) if plan.is_same_here() else None

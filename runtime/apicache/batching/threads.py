@@ -6,7 +6,7 @@ import threading
 from collections.abc import Coroutine, Hashable, Iterator, Sequence
 from typing import Any
 
-from apicache.batching.batch import CHECK_SECONDS, THREAD, Batch, Rest, Rules, given_out
+from apicache.batching.batch import CHECK_SECONDS, THREAD, Batch, Rest, Rules
 from apicache.batching.places import Node, Places, linked
 from apicache.batching.results import Result, failed, matched
 
@@ -30,8 +30,8 @@ class Threads:
         self._places = Places()
         self._free = threading.Semaphore(rules.concurrency)
 
-    def load(self, key: Hashable, rest: Rest, item: Any, *, is_alone: bool) -> Any:
-        """The item's result; raises as the event loops' does."""
+    def load(self, key: Hashable, rest: Rest, item: Any, *, is_alone: bool) -> Result:
+        """The item's result, to be given out."""
         while True:
             with self._lock:
                 batch = self._open.get(key)
@@ -51,7 +51,7 @@ class Threads:
             else:
                 batch.done.wait()
             if batch.results is not None:  # else its leader was interrupted
-                return given_out(batch.results[place])
+                return batch.results[place]
 
     def _lead(self, key: Hashable, batch: _Shared) -> None:
         try:

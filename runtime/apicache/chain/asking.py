@@ -1,25 +1,24 @@
 """Asks providers: one attempt is a generator of steps, for two thin edges that wait; retries stand around it."""
 
-import asyncio
-import contextlib
 import functools
-import os
-import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard, cast
+import logging
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgspec
 
 from apicache import providers
 from apicache.answers import Completion, Embedding
+from apicache.chain.edges import Pause, Send, Steps, run, run_sync
 from apicache.chain.errors import status_error
 from apicache.chain.failures import NotAskedError
 from apicache.chain.prices import PriceTable, priced, provider_of
+from apicache.chain.readiness import carrying, is_local, needs
 from apicache.chain.routing import Candidate, estimated, order
 from apicache.chain.senders import Sender
 from apicache.chain.settings import ProviderSettings
 from apicache.chain.standings import Standing
-from apicache.chain.streams import Begin, Pieces, StreamingLocalProvider, begin, begin_sync, pieces_of
+from apicache.chain.streams import Begin, StreamingLocalProvider, pieces_of
 from apicache.clock import Clock
 from apicache.errors import InputError
 from apicache.provider import (
@@ -29,7 +28,6 @@ from apicache.provider import (
     ProviderCall,
     ProviderError,
     Reply,
-    Request,
     Response,
     Tokens,
 )
@@ -38,26 +36,8 @@ if TYPE_CHECKING:
     from apicache.batching.collectors import Batching
 
 
-class Send(msgspec.Struct, frozen=True):
-    """Send a request; gives its Response, or raises ProviderError."""
-
-    provider: str
-    request: Request
-    seconds: float
-
-
-class Pause(msgspec.Struct, frozen=True):
-    """Wait for a place in the rate limit."""
-
-    seconds: float
-
-
-Steps = Generator[Send | Begin | Pause, Any, Any]
-_ToSteps = Callable[[str, ProviderCall], Steps]
-
-
-class UncarriedError(InputError):
-    """A provider cannot carry the call: a parameter, or the operation at all. Nothing was sent."""
+_log = logging.getLogger("apicache")
+_ToSteps = Callable[[str, ProviderCall, Sequence[str] | None], Steps]
 
 
 class Asked(NamedTuple):
@@ -77,6 +57,7 @@ class Providers:
         self._named: dict[str, Provider | LocalProvider] = {}
         self._standings: dict[str, Standing] = {}
         self._rate_limits: dict[str, Any] = {}
+        self._told: set[str] = set()
         self.batches: dict[str, Batching] = {}
         """What gathers texts to embed, by provider."""
 
@@ -110,13 +91,18 @@ class Providers:
         """Whom a call asks, first to last; `given` are the providers that it names, `model` the model, None for none.
 
         A model that the price table knows is asked for where it is sold, unless the call names providers itself.
-        Raises InputError for an unknown provider, and when none has the operation.
+        Raises InputError for an unknown provider that the call names, and when none has the operation. A configured one
+        that there is not, or whose options do not fit, is left out.
         """
-        names = self.settings.order if given is None else _names(given)
+        named = self.settings.order if given is None else _names(given)
+        wrong: list[InputError] = []
+        names = self._built(named, wrong) if given is None else list(named)
         having = [name for name in names if operation in self.named(name).operations]
         if not having and given is None:  # an endpoint that has it was declared for just that
-            having = self.settings.declaring(operation)
+            having = self._built(self.settings.declaring(operation), wrong)
         if not having:
+            if wrong:
+                raise wrong[0]
             self.named(names[0]).model_for(operation)  # says so
             raise InputError(f"none of the providers {', '.join(names)} has operation {operation!r}; name another one")
         seller = provider_of(model) if model and given is None else None
@@ -127,6 +113,21 @@ class Providers:
         asked = {name: Asked(name, self._model(name, operation, model)) for name in having}
         found = order([self._candidate(each, tokens) for each in asked.values()], routing, self._draw(routing))
         return [asked[name] for name in found]
+
+    def _built(self, names: Sequence[str], wrong: list[InputError]) -> list[str]:
+        """Those of the configured ones that can be built; what is wrong with another is told once, and noted."""
+        built = []
+        for name in names:
+            try:
+                needs(self.named(name))
+            except InputError as error:
+                wrong.append(error)
+                if name not in self._told:
+                    self._told.add(name)
+                    _log.warning("provider %s is left out: %s", name, error)
+            else:
+                built.append(name)
+        return built
 
     def _model(self, name: str, operation: str, model: str | None) -> str:
         provider = self.named(name)
@@ -160,7 +161,7 @@ class Providers:
 
     async def _asked(self, steps: _ToSteps, name: str, call: ProviderCall, others: Sequence[str], made: int) -> Any:
         try:
-            return await self._run(steps(name, call))
+            return await run(steps(name, call, others), self._sender)
         except ProviderError as error:
             attempts, failed = self._attempts(error, others, made), [error]
             if attempts is None:
@@ -170,7 +171,7 @@ class Providers:
                 if failed:  # the first, made above: most calls need no more of it than that
                     raise failed.pop()
                 self.standing(name).retried(call.operation, attempt.num)
-                return await self._run(steps(name, call))
+                return await run(steps(name, call, None), self._sender)
         return None
 
     def ask_sync(self, name: str, call: ProviderCall, others: Sequence[str] = (), made: int = 0) -> Any:
@@ -183,7 +184,7 @@ class Providers:
 
     def _asked_sync(self, steps: _ToSteps, name: str, call: ProviderCall, others: Sequence[str], made: int) -> Any:
         try:
-            return self._run_sync(steps(name, call))
+            return run_sync(steps(name, call, others), self._sender)
         except ProviderError as error:
             attempts, failed = self._attempts(error, others, made), [error]
             if attempts is None:
@@ -193,91 +194,56 @@ class Providers:
                 if failed:  # as above
                     raise failed.pop()
                 self.standing(name).retried(call.operation, attempt.num)
-                return self._run_sync(steps(name, call))
+                return run_sync(steps(name, call, None), self._sender)
         return None
 
-    async def _run(self, steps: Steps) -> Any:
-        try:
-            step = next(steps)
-            while True:
-                try:
-                    result: Response | Pieces | None = None
-                    if isinstance(step, Send):
-                        result = await self._sender.send(step.provider, step.request, step.seconds)
-                    elif isinstance(step, Begin):
-                        result = await begin(self._sender, step)
-                    else:
-                        await asyncio.sleep(step.seconds)
-                except BaseException as error:  # noqa: BLE001 - the steps decide
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(result)
-        except StopIteration as ended:
-            return ended.value
-
-    def _run_sync(self, steps: Steps) -> Any:
-        try:
-            step = next(steps)
-            while True:
-                try:
-                    result: Response | Pieces | None = None
-                    if isinstance(step, Send):
-                        result = self._sender.send_sync(step.provider, step.request, step.seconds)
-                    elif isinstance(step, Begin):
-                        result = begin_sync(self._sender, step)
-                    else:
-                        time.sleep(step.seconds)
-                except BaseException as error:  # noqa: BLE001 - as above
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(result)
-        except StopIteration as ended:
-            return ended.value
-
-    def _attempt(self, name: str, call: ProviderCall) -> Steps:
+    def _attempt(self, name: str, call: ProviderCall, others: Sequence[str] | None) -> Steps:
+        """One attempt; `others` is None for one after the first, which has waited already."""
         provider, standing = self.named(name), self.standing(name)
-        standing.begin()  # before the request is built: while its breaker is open that would be for nothing
-        with _carrying(provider, standing):
+        standing.check()  # before the request is built: while its breaker is open that would be for nothing
+        with carrying(provider, standing):
             if is_local(provider):
-                return self._answered(standing, call, provider.answer(call), self._clock.monotonic())
-            remote = cast("Provider", provider)
-            request = remote.request(call)
+                at, reply = self._clock.monotonic(), provider.answer(call)
+            else:
+                remote = cast("Provider", provider)
+                request = remote.request(call)
+        if is_local(provider):
+            with standing.attempt(call.model):
+                return self._answered(standing, call, reply, at)
         seconds = self.settings.timeouts.get(name, self.settings.timeout)
-        yield from self._place(standing, seconds)
-        at = self._clock.monotonic()
-        try:
+        yield from self._turn(standing, call.model, others, seconds)
+        with standing.attempt(call.model):
+            at = self._clock.monotonic()
             reply = remote.reply(call, (yield Send(name, request, seconds)))
-        except ProviderError as error:
-            standing.failed(error)
-            raise
         return self._answered(standing, call, reply, at)
 
-    def _stream_attempt(self, name: str, call: ProviderCall) -> Steps:
+    def _stream_attempt(self, name: str, call: ProviderCall, others: Sequence[str] | None) -> Steps:
         provider, standing = self.named(name), self.standing(name)
-        standing.begin()
-        with _carrying(provider, standing):
+        standing.check()
+        with carrying(provider, standing):
             if is_local(provider):
                 answer = provider.answer(call)
                 texts = cast("StreamingLocalProvider", provider).texts(answer)
-                return pieces_of(texts, answer, functools.partial(self._ended, standing, call, self._clock.monotonic()))
-            remote = cast("Provider", provider)
-            request, reader = remote.stream_request(call), remote.stream_reader(call)
+            else:
+                remote = cast("Provider", provider)
+                request, reader = remote.stream_request(call), remote.stream_reader(call)
+        if is_local(provider):
+            with standing.attempt(call.model):
+                ended = functools.partial(self._ended, standing, call, self._clock.monotonic())
+                return pieces_of(texts, answer, ended)
         seconds = self.settings.timeouts.get(name, self.settings.timeout)
-        yield from self._place(standing, seconds)
-        ended = functools.partial(self._ended, standing, call, self._clock.monotonic())
-        try:
+        yield from self._turn(standing, call.model, others, seconds)
+        with standing.attempt(call.model):
+            ended = functools.partial(self._ended, standing, call, self._clock.monotonic())
             found = yield Begin(name, request, seconds, reader, ended)
             if isinstance(found, Response):
                 raise status_error(name, found, key_variable=remote.key_variable)
-        except ProviderError as error:
-            standing.failed(error)
-            raise
         return found
 
     def _ended(self, standing: Standing, call: ProviderCall, at: float, end: Reply | ProviderError | None) -> Any:
         if end is None:
             return standing.abandoned()
-        return self._answered(standing, call, end, at) if isinstance(end, Reply) else standing.failed(end)
+        return self._answered(standing, call, end, at) if isinstance(end, Reply) else standing.failed(end, call.model)
 
     def _answered(self, standing: Standing, call: ProviderCall, reply: Reply, at: float) -> Any:
         value = reply.value
@@ -293,6 +259,22 @@ class Providers:
         standing.answered(self._clock.monotonic() - at, reply.tokens, cost)
         return value
 
+    def _turn(
+        self, standing: Standing, model: str, others: Sequence[str] | None, seconds: float
+    ) -> Generator[Pause, None, None]:
+        """Wait until the provider may be asked; raises NotAskedError when that is not to be waited for."""
+        if others is not None:
+            yield from self._as_it_asked(standing, model, others)
+        yield from self._place(standing, seconds)
+
+    def _as_it_asked(self, standing: Standing, model: str, others: Sequence[str]) -> Generator[Pause, None, None]:
+        """Leave a provider alone that has named a time: it is waited for where that is short, and no other is there."""
+        end = self._clock.monotonic() + self.settings.retry_after_max
+        while (wait := standing.waits(model)) > 0:
+            if self._clock.monotonic() + wait > end or any(map(self._stands_ready, others)):
+                raise standing.told_to_wait(model)
+            yield Pause(wait)
+
     def _place(self, standing: Standing, seconds: float) -> Generator[Pause, None, None]:
         """Wait for a place in the provider's rate limit; raises NotAskedError when there is none in that time."""
         limit = self._rate_limit(standing.name)
@@ -302,7 +284,6 @@ class Providers:
             if wait == 0:
                 return
             if self._clock.monotonic() + wait > end:
-                standing.withdrawn()
                 standing.not_asked()
                 limited = self.settings.rate_limits[standing.name]
                 told = f"{standing.name} was not asked: its limit of {limited} is reached"
@@ -330,7 +311,11 @@ class Providers:
         It was left for another one that looked ready, and was not. None for one that is not worth it.
         """
         settings = self.settings
-        is_left = settings.retries < settings.retries_alone and self._stands_ready(name)
+        if not self._is_usable(name) or not self.standing(name).breaker.is_closed():
+            return None
+        if isinstance(error, NotAskedError):  # it has asked to be left alone, which is to be waited for now
+            return 0 if 0 < (error.retry_after or 0.0) <= settings.retry_after_max else None
+        is_left = settings.retries < settings.retries_alone
         return settings.retries + 1 if is_left and self._backoff(error) is not False else None
 
     def _attempts(self, error: ProviderError, others: Sequence[str], made: int) -> Any:
@@ -354,35 +339,11 @@ class Providers:
 
     def _stands_ready(self, name: str) -> bool:
         """Whether a provider can be counted on; one that makes its answers up never can."""
+        return self._is_usable(name) and self.standing(name).is_ready()
+
+    def _is_usable(self, name: str) -> bool:
         provider = self.named(name)
-        return not is_local(provider) and needs(provider) is None and self.standing(name).breaker.is_closed()
-
-
-@contextlib.contextmanager
-def _carrying(provider: Provider | LocalProvider, standing: Standing) -> Iterator[None]:
-    """Around what makes a request of a call; raises UncarriedError where that refuses, NotAskedError without a key."""
-    try:
-        yield
-    except InputError as error:
-        standing.withdrawn()
-        missing = needs(provider)
-        if missing is None:
-            raise UncarriedError(str(error)) from None
-        standing.not_asked()
-        raise NotAskedError(f"{provider.name} was not asked: {missing}", "auth") from None
-
-
-def needs(provider: Provider | LocalProvider) -> str | None:
-    """What is to be set before a provider can be asked; None for nothing. Raises InputError for a flag that is none."""
-    if is_local(provider):
-        return None if provider.is_on() else f"it is switched off; set APICACHE_{provider.name.upper()}=1"
-    variable = cast("Provider", provider).key_variable
-    return f"it has no key; set {variable}" if variable and not os.environ.get(variable, "").strip() else None
-
-
-def is_local(provider: Provider | LocalProvider) -> TypeGuard[LocalProvider]:
-    """Whether a provider answers by itself."""
-    return hasattr(provider, "answer")
+        return not is_local(provider) and needs(provider) is None
 
 
 def _names(given: Any) -> tuple[str, ...]:

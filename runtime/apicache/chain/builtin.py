@@ -6,7 +6,7 @@ under other names.
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -70,10 +70,31 @@ def cost_of(value: Any) -> float:
     return (value.cost or 0.0) if isinstance(value, Completion | Embedding) else 0.0
 
 
+class _Builtin(Operation, frozen=True, kw_only=True):
+    """An operation whose parameters others call by other names."""
+
+    def _hint(self, given: Iterable[str]) -> str:
+        told = super()._hint(given)
+        main = _MAIN[self.name]
+        meant = next((name for name in given if name in _OTHER_NAMES and name not in self.names), None)
+        return told if meant is None else f"did you mean {main!r} by {meant!r}? (it takes {_listed(self.names)})"
+
+
+_MAIN: Final = {"completion": "prompt", "analysis": "prompt", "embedding": "text"}
+_OTHER_NAMES: Final = frozenset(
+    {"content", "input", "inputs", "message", "prompt", "query", "question", "text", "texts"}
+)
+"""What other libraries call what is to be answered, or embedded."""
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
+
+
 def _operation(function: Callable[..., Any]) -> Operation:
-    described = describe(function.__name__, function, {"cost": cost_of})
+    described = msgspec.structs.asdict(describe(function.__name__, function, {"cost": cost_of}))
     stream = None if function is embedding else stream_plan
-    return msgspec.structs.replace(described, is_async=True, bind=BoundChain, stream=stream)
+    return _Builtin(**{**described, "is_async": True, "bind": BoundChain, "stream": stream})
 
 
 OPERATIONS: Final[Mapping[str, Operation]] = {

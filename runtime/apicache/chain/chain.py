@@ -13,8 +13,11 @@ import msgspec
 
 from apicache.adapter import Snapshot, Streamed, Upstream
 from apicache.bound import BoundOperation
-from apicache.chain.asking import Asked, Providers, UncarriedError, is_local
+from apicache.chain.asking import Asked, Providers
 from apicache.chain.failures import AllProvidersFailedError, Failure
+from apicache.chain.readiness import UncarriedError, is_local
+from apicache.core import Route, route_of
+from apicache.entry import Verdict
 from apicache.errors import InputError
 from apicache.near_loads import NearLoads
 from apicache.planning import Plan
@@ -24,6 +27,7 @@ from apicache.records import RecordTypes
 from apicache.tagged import decode, encode
 
 if TYPE_CHECKING:
+    from apicache.chain.standings import Standing
     from apicache.chain.streams import Pieces
     from apicache.engine import Engine
     from apicache.operations import Operation
@@ -64,6 +68,7 @@ class _Call:
 
     def __init__(self, engine: "Engine", operation: "Operation", policy: Policy, given: Mapping[str, Any]) -> None:
         self._operation, self._policy, self._given = operation, policy, given
+        self._engine = engine
         full = operation.parameters(given)
         self._parameters = {name: value for name, value in full.items() if name not in _CHOICE}
         self._providers: Providers = engine.providers
@@ -79,10 +84,31 @@ class _Call:
 
     def plan(self, position: int) -> Plan:
         """The plan of the call to the provider at that position."""
+        plan = self._plan_at(position)
+        asked = self._order[position]
+        standing = self._providers.standing(asked.provider)
+        if position + 1 < self._once and standing.fails(asked.model) and self._is_stored_after(position):
+            plan.load = _passing_over(plan, plan.load, standing)
+            if plan.load_sync is not None:
+                plan.load_sync = _passing_over(plan, plan.load_sync, standing)
+        return plan
+
+    def _is_stored_after(self, position: int) -> bool:
+        """Whether memory has what another provider answered in its place; its own answer is read before it is asked."""
+        engine = self._engine
+        for later in range(position + 1, self._once):
+            plan = self._plan_at(later)
+            if route_of(plan, engine.switch) is Route.CACHE:
+                judged = engine.near(plan)
+                if judged is not None and judged.verdict is Verdict.FRESH:
+                    return True
+        return False
+
+    def _plan_at(self, position: int) -> Plan:
         asked = self._order[position]
         call = ProviderCall(operation=self._operation.name, parameters=self._parameters, model=asked.model)
         made = self._again.get(position, 0)
-        others = [] if made else [other.provider for other in self._order[position + 1 :]]
+        others = [] if position in self._again else [other.provider for other in self._order[position + 1 :]]
         plan = self._plan(asked, (asked.provider, call, others, made))
         plan.parameters = {**self._parameters, **asked._asdict()}
         plan.given = self._given
@@ -92,14 +118,15 @@ class _Call:
 
     def _plan(self, asked: Asked, asking: _Asking) -> Plan:
         """The plan that asks one provider; `asking` are the arguments of `Providers.ask`."""
-        load = functools.partial(self._providers.ask, *asking)
-        plan = Plan(self._operation.name, self._policy, load, functools.partial(_parts, self._providers, asked))
+        ask = functools.partial(self._providers.ask, *asking)
+        plan = Plan(self._operation.name, self._policy, ask, functools.partial(_parts, self._providers, asked))
         plan.load_sync = functools.partial(self._providers.ask_sync, *asking)
         is_text = self._operation.name == "embedding" and isinstance(self._parameters.get("text"), str)
         if is_text and self._providers.batch_size(asked.provider) > 1:
             from apicache.chain.embedding_loads import load_of  # noqa: PLC0415 - for caches that embed
 
-            plan.load = load_of(self._providers, self._policy, asking)
+            load = load_of(self._providers, self._policy, asking)
+            plan.load, plan.together = load, load.together
         return plan
 
     def _instead(self, position: int, plan: Plan, error: Exception) -> Plan:
@@ -138,6 +165,17 @@ class _Call:
                 self._order.append(asked)
 
 
+def _passing_over(plan: Plan, load: Callable[[], Any], standing: "Standing") -> Callable[[], Any]:
+    """Raises NotAskedError in the place of the load, unless the plan is to be loaded whatever is stored."""
+
+    def passing_over() -> Any:
+        if plan.reloads:
+            return load()
+        raise standing.passed_over()
+
+    return passing_over
+
+
 class _StreamedCall(_Call):
     """One call for a streamed answer."""
 
@@ -151,16 +189,16 @@ class _StreamedCall(_Call):
         load = functools.partial(self._providers.ask_stream, *asking)
         load_sync = functools.partial(self._providers.ask_stream_sync, *asking)
 
-        async def begin() -> Upstream:
-            told[:] = [await load()]
+        async def begin(plan: Plan) -> Upstream:
+            told[:] = [await plan.load()]
             return Upstream(head=None, chunks=told[0], close=told[0].aclose, snapshot=_PLAIN)
 
-        def begin_sync() -> Upstream:
-            told[:] = [load_sync()]
+        def begin_sync(plan: Plan) -> Upstream:
+            told[:] = [(plan.load_sync or plan.load)()]
             return Upstream(head=None, chunks=told[0], close=told[0].close, snapshot=_PLAIN)
 
         def parts(plan: Plan) -> tuple[Any, Any]:
-            begins = begin if plan.is_async else begin_sync
+            begins = functools.partial(begin if plan.is_async else begin_sync, plan)
             plan.streamed = Streamed(open=begins, give=_chunks, pack=encode, unpack=decode, is_sent_at_once=True)
             parameters, credentials = _parts(self._providers, asked, plan)
             return {"stream": parameters}, credentials

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from apicache.batching.collectors import BatchedLoad, Batching
 from apicache.batching.results import BatchForm, partition
-from apicache.chain.asking import Providers, UncarriedError
+from apicache.chain.asking import Providers
+from apicache.chain.readiness import UncarriedError
 from apicache.policy import Policy
 from apicache.provider import ProviderCall, ProviderError
 

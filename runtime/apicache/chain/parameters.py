@@ -90,6 +90,8 @@ def embedding_of(provider: str, call: ProviderCall) -> EmbeddingInput:
     """The call's parameters; raises InputError naming the one that does not fit."""
     given = _given(call)
     _check_names(provider, call.operation, given, EMBEDDING_PARAMETERS)
+    if "text" not in given and "texts" not in call.parameters:
+        raise InputError(f"operation {call.operation!r} needs 'text': what is to be embedded")
     if ("text" in given) == ("texts" in given):
         raise InputError(f"operation {call.operation!r} takes either 'text' or 'texts'; give one of them")
     is_batch = "texts" in given

@@ -1,15 +1,17 @@
 """How providers stand: what each answered, failed and cost so far, and whether it may be asked now."""
 
+import contextlib
 import logging
 import threading
 from collections import Counter
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
 
 from apicache import forks
 from apicache.breaker import Breaker
 from apicache.chain.failures import NotAskedError
 from apicache.clock import Clock
-from apicache.provider import WORTH_A_RETRY, ProviderError, Tokens
+from apicache.provider import FALLS_THROUGH, WORTH_A_RETRY, ErrorKind, ProviderError, Tokens
 
 _log = logging.getLogger("apicache")
 
@@ -17,8 +19,20 @@ FAILURES_MAX: Final = 6
 """Failed attempts in a row that open the breaker: of a provider that fails one in ten, one row in a million."""
 _OPEN_SECONDS: Final = 1.0
 _OPEN_SECONDS_MAX: Final = 30.0
+WAIT_MAX: Final = 60.0
+"""Seconds that a provider is left alone at most because it asked for it: who names an hour is asked each minute."""
+_MODELS_MAX: Final = 1000
 _DECAY: Final = 0.2
 """The weight of the latest answer in the mean of the latencies."""
+
+
+class _Wait(NamedTuple):
+    """A provider's word that it is to be left alone; `until` in monotonic seconds."""
+
+    until: float
+    told: str
+    kind: ErrorKind
+    status: int | None
 
 
 class Standing:
@@ -29,6 +43,10 @@ class Standing:
         self._clock = clock
         self._last: tuple[str, int | None, float] = ("", None, 0.0)
         """What the last failed attempt ended with: the text, the status, and until when the upstream asks to wait."""
+        self._waits: dict[str, _Wait] = {}
+        """By model: a rate limit is a model's own."""
+        self._failed_at: float | None = None
+        """When the last attempt failed; None when it was answered."""
         self.breaker = Breaker(clock, _OPEN_SECONDS, _OPEN_SECONDS_MAX)
         self.latency: float | None = None
         """A decayed mean of the seconds that its answers took."""
@@ -44,13 +62,60 @@ class Standing:
         self._lock = threading.Lock()
         self.breaker.after_fork()
 
-    def begin(self) -> None:
-        """An attempt begins; raises NotAskedError while its breaker is open."""
-        if not self.breaker.allows():
+    def check(self) -> None:
+        """Raises NotAskedError while its breaker is open; takes no probe."""
+        if not self.breaker.is_due():
+            self.not_asked()
+            raise self._left_alone()
+
+    @contextlib.contextmanager
+    def attempt(self, model: str) -> Iterator[None]:
+        """Around an attempt, of which a failure is noted; raises NotAskedError while its breaker is open.
+
+        One that ends without an answer or a ProviderError, such as a cancelled one, gives the breaker's probe back.
+        """
+        probe = self.breaker.admits()
+        if probe is None:
             self.not_asked()
             raise self._left_alone()
         with self._lock:
             self._calls += 1
+        try:
+            yield
+        except ProviderError as error:
+            self.failed(error, model)
+            raise
+        except BaseException:
+            self.breaker.given_back(probe)
+            raise
+
+    def waits(self, model: str) -> float:
+        """Seconds for which it is to be left alone, by its own word; 0 for none."""
+        wait = self._waits.get(model)
+        return 0.0 if wait is None else max(0.0, wait.until - self._clock.monotonic())
+
+    def told_to_wait(self, model: str) -> NotAskedError:
+        """The error in the place of an attempt within that time."""
+        wait, left = self._waits[model], self.waits(model)
+        self.not_asked()
+        told = f"{self.name} was not asked: it is left alone for another {left:.3g} s, as it asked for; {wait.told}"
+        return NotAskedError(told, wait.kind, status=wait.status, retry_after=left)
+
+    def passed_over(self) -> NotAskedError:
+        """The error in the place of an attempt that a stored answer of another provider makes needless."""
+        self.not_asked()
+        told = f"{self.name} was not asked: it failed a moment ago, and what another one answered then is stored"
+        return NotAskedError(told, "unavailable")
+
+    def is_ready(self) -> bool:
+        """Whether it can be counted on, as far as is known."""
+        return self.breaker.is_closed() and not any(map(self.waits, list(self._waits)))
+
+    def fails(self, model: str) -> bool:
+        """Whether it is left alone, or has failed a moment ago and has answered nothing since."""
+        at = self._failed_at
+        is_failing = at is not None and self._clock.monotonic() - at < _OPEN_SECONDS_MAX
+        return is_failing or not self.breaker.is_closed() or self.waits(model) > 0
 
     def _left_alone(self) -> NotAskedError:
         """The error in the place of an attempt, with what the upstream answered last."""
@@ -64,27 +129,29 @@ class Standing:
             retry_after=wait if wait > 0 else None,
         )
 
-    def withdrawn(self) -> None:
-        """The attempt that began is not made after all."""
-        with self._lock:
-            self._calls -= 1
-
     def answered(self, seconds: float, tokens: Tokens, cost: float | None) -> None:
         """The attempt ended with an answer."""
         self.breaker.succeeded()
         with self._lock:
             self._in_a_row = 0
+            self._failed_at = None
             self._answers += 1
             self.latency = seconds if self.latency is None else self.latency + _DECAY * (seconds - self.latency)
             self._cost += cost or 0.0
             for name in tokens.__struct_fields__:
                 self._tokens[name] += getattr(tokens, name)
 
-    def failed(self, error: ProviderError) -> None:
+    def failed(self, error: ProviderError, model: str) -> None:
         """The attempt ended with an error; those that say nothing against the provider leave its breaker alone."""
-        until = self._clock.monotonic() + (error.retry_after or 0.0)
+        now = self._clock.monotonic()
+        until = now + (error.retry_after or 0.0)
         with self._lock:
             self._last = (str(error), error.status, until)
+            self._failed_at = now if error.kind in FALLS_THROUGH else None
+            if error.retry_after and error.kind in WORTH_A_RETRY:
+                if len(self._waits) >= _MODELS_MAX:  # names come from callers
+                    self._waits.clear()
+                self._waits[model] = _Wait(now + min(error.retry_after, WAIT_MAX), str(error), error.kind, error.status)
             self._errors[error.kind] += 1
             self._in_a_row = self._in_a_row + 1 if error.kind in WORTH_A_RETRY else 0
             opens = self._in_a_row >= FAILURES_MAX
@@ -97,6 +164,7 @@ class Standing:
         """Nobody waited for the end of an answer that had begun."""
         self.breaker.succeeded()
         with self._lock:
+            self._failed_at = None
             self._errors["abandoned"] += 1
 
     def not_asked(self) -> None:

@@ -4,8 +4,8 @@ from typing import cast
 
 import msgspec
 
-from apicache.chain.asking import is_local, needs
 from apicache.chain.parameters import header_value
+from apicache.chain.readiness import is_local, needs
 from apicache.chain.settings import ProviderSettings
 from apicache.errors import InputError, did_you_mean
 from apicache.policy import OPERATION_TTL
@@ -22,6 +22,8 @@ class ProviderState(msgspec.Struct, frozen=True, kw_only=True):
     needs: str | None = None
     """What is to be set or corrected first, or why calls pass it over; None for nothing."""
     operations: tuple[str, ...] = ()
+    models: dict[str, str] = {}
+    """By operation, the model that is asked for where the call names none."""
     in_order: bool = True
     wrong: bool = False
     """Whether something of what is set for it cannot be meant."""
@@ -46,10 +48,13 @@ def _state(name: str, settings: ProviderSettings) -> ProviderState:
             told += f"; a table of this name declares an endpoint: {did_you_mean(name, known())}"
         return ProviderState(name=name, ready=False, needs=told, in_order=in_order, wrong=True)
     operations = tuple(sorted(provider.operations))
+    models = {operation: provider.model_for(operation) for operation in operations}
     if missing is None and not in_order and provider.operations <= OPERATION_TTL.keys():  # others it is asked for
         missing = f"not in the order: calls ask it by provider={name!r} alone"
-        return ProviderState(name=name, ready=True, needs=missing, operations=operations, in_order=False)
-    return ProviderState(name=name, ready=missing is None, needs=missing, operations=operations, in_order=in_order)
+        return ProviderState(name=name, ready=True, needs=missing, operations=operations, models=models, in_order=False)
+    return ProviderState(
+        name=name, ready=missing is None, needs=missing, operations=operations, models=models, in_order=in_order
+    )
 
 
 def _check(provider: Provider) -> None:

@@ -41,7 +41,9 @@ def named(name: str, tables: Mapping[str, Mapping[str, Any]] | None = None) -> P
             "provider 'http' is any endpoint that you declare; give its url, body and answer in "
             "[tool.apicache.providers.NAME], and ask for NAME"
         )
-    raise InputError(f"unknown provider {name!r}; {did_you_mean(name, known().union(tables))}")
+    there = sorted((known() - {DECLARED}).union(tables))
+    hint, listed = did_you_mean(name, there), f"known: {', '.join(there)}"
+    raise InputError(f"unknown provider {name!r}; {hint}" + ("" if hint == listed else f" {listed.capitalize()}"))
 
 
 def build(file: str, name: str, options: Mapping[str, Any]) -> Provider | LocalProvider:

@@ -59,9 +59,10 @@ async def change_on(connection: Any) -> str | None:
     """How a connection of a pool is another one than it was opened as; None where it is not."""
     try:
         row = await connection.fetchrow(ROLE_CHANGED)
+        login = connection._params.user  # noqa: SLF001 - no public reader
     except Exception:  # noqa: BLE001 - the query itself was answered: what is not told forbids storing it, no more
         return NOT_TOLD
-    return change_in(row)
+    return change_in(row, login, lambda _: None)
 
 
 class _Columns(dict[str, int]):

@@ -9,11 +9,13 @@ from typing import Any, Final
 
 from apicache.adapter import Loaded, Snapshot
 from apicache.errors import UnidentifiableError, UnstorableError
+from apicache.sql.file_births import birth_of
 
 _PLAIN: Final = frozenset(
     {type(None), bool, int, float, str, bytes, decimal.Decimal, uuid.UUID, dt.date, dt.time, dt.datetime, dt.timedelta}
 )
 """Types of parameters whose content says all; a subclass may be adapted in its own way."""
+BY_FUNCTION: Final = "a parameter's value is given by a function, which may give another one each time"
 _LOCAL_HOSTS: Final = frozenset({"", "localhost", "::1"})
 
 
@@ -90,7 +92,7 @@ def file_of(path: str | os.PathLike[str]) -> list[Any]:
         status = os.stat(real)  # noqa: PTH116 - same
     except OSError:
         raise UnidentifiableError("its database file cannot be found") from None
-    return [machine(), real, status.st_dev, status.st_ino]
+    return [machine(), real, status.st_dev, status.st_ino, *birth_of(real, status)]
 
 
 def check_values(given: Any) -> None:

@@ -24,6 +24,7 @@ from apicache.errors import InputError, UnidentifiableError
 from apicache.planning import in_callers_thread
 from apicache.policy import PolicyOptions
 from apicache.sql import cursors, sqlalchemy_engines
+from apicache.sql.mistakes import check_named, check_one_by_one, not_one_by_one
 from apicache.sql.statements import NotAReadError, Read, read_of
 from apicache.sql.tokens import Dialect
 from apicache.surface import CallSurface
@@ -117,6 +118,7 @@ class _Asked:
             raise InputError("cached_db_query has no database; give database=..., or call use_database(...) once")
         if not isinstance(query, str):
             raise InputError(f"cached_db_query was given a {type(query).__name__} as its query; give SQL text")
+        check_named(query, given)
         if policy.get("invalidates"):
             raise InputError("invalidates belongs to writes; give tags=[...] to a query")
         self.query, self.parameters = query, parameters
@@ -196,15 +198,8 @@ def _asyncpg_source(database: Any) -> _Source:
 def _asyncpg_call(database: Any, query: str, parameters: tuple[Any, ...]) -> _Call:
     is_list = len(parameters) == 1 and isinstance(parameters[0], list | tuple)  # it may be an array: `= ANY($1)`
     if is_list and re.search(r"\$2\b", query):
-        raise _not_one_by_one(parameters[0])
+        raise not_one_by_one(parameters[0])
     return database.fetch, (query, *parameters)
-
-
-def _not_one_by_one(given: Sequence[Any]) -> InputError:
-    return InputError(
-        f"cached_db_query was given its parameters as one {type(given).__name__}; give them one by one: "
-        "cached_db_query(query, first, second)"
-    )
 
 
 def _databases_source(database: Any) -> _Source:
@@ -251,7 +246,7 @@ def _sqlite_source(database: Any) -> _Source:
         if len(parameters) == 1 and isinstance(parameters[0], Mapping):
             given = dict(parameters[0])
         elif len(parameters) == 1 and isinstance(parameters[0], list | tuple):
-            raise _not_one_by_one(parameters[0])
+            raise not_one_by_one(parameters[0])
         return database.execute, (query, given)
 
     return _Source(
@@ -277,7 +272,7 @@ def _psycopg_source(database: Any) -> _Source:
         name=f"psycopg {name}",
         dialects=("postgresql",),
         is_async=is_async,
-        call=lambda database, query, parameters: (database.execute, (query, cursors.parameters_in(parameters))),
+        call=lambda database, query, parameters: (database.execute, (query, _of_percent(query, parameters))),
         rows=cursors.rows_at_once if is_async else _sqlite_rows,
     )
 
@@ -292,10 +287,15 @@ def _cursor_source(dialect: Dialect, database: Any) -> _Source:
         is_async=False,
         call=lambda database, query, parameters: (
             cursors.call_on(database),
-            (query, cursors.parameters_in(parameters)),
+            (query, _of_percent(query, parameters)),
         ),
         rows=lambda answer: [dict(zip(answer[0], row, strict=True)) for row in answer[1]],
     )
+
+
+def _of_percent(query: str, parameters: tuple[Any, ...]) -> Any:
+    check_one_by_one(query, parameters)
+    return cursors.parameters_in(parameters)
 
 
 def _function_source(function: Callable[..., Any]) -> _Source:

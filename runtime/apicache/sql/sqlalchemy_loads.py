@@ -1,5 +1,6 @@
 """Calls of SQLAlchemy that are made to be stored: their rows are read, and its answer is made of them."""
 
+import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,11 +11,13 @@ from apicache.errors import UnidentifiableError, UnstorableError
 from apicache.sql.db_api import loaded, refused
 from apicache.sql.postgresql_sessions import CHANGED, NOT_TOLD, change_in, note_change
 from apicache.sql.sqlalchemy_results import Asked, cursor_result, made, read
+from apicache.sql.sqlite_connections import in_transaction
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 _REASON: Final = "this version of SQLAlchemy makes no result of stored rows"
+_SAVEPOINT: Final = "apicache_question"
 _unfit: set[str] = set()
 """What making a result of stored rows has raised."""
 
@@ -51,7 +54,9 @@ def _loaded(result: Any, asked: Asked, watched: Mapping[str, Any] | None) -> Any
         again = _in_form(_asked_for(live if asked.session is None else asked.session, asked), asked.method)
         _unfit.add(type(error).__name__)
         return refused(again, "sqlalchemy", _REASON)
-    change = None if watched is None else _change_on(live)
+    if live.dialect.name == "sqlite" and in_transaction(live.connection.driver_connection):
+        return refused(answer, "sqlalchemy", "rows of a transaction, which may have written them")
+    change = None if watched is None else _change_on(live, watched["connect"]["user"], is_own=asked.session is None)
     if watched is None or change is None:
         return loaded(answer, "sqlalchemy", data)
     note_change(watched, change)
@@ -65,13 +70,44 @@ def _in_form(result: Any, method: str) -> Any:
     return result.scalar() if method == "scalar" else result
 
 
-def _change_on(connection: Connection) -> str | None:
-    """How a connection that the engine gave is another one than it was opened as; None where it is not."""
+def _change_on(connection: Connection, login: str, *, is_own: bool) -> str | None:
+    """How a connection that the engine gave is another one than it was opened as; None where it is not.
+
+    On one that the caller goes on with (not `is_own`) a question that fails would fail the caller's transaction.
+    """
+
+    def ask(question: str) -> Any:
+        return connection.exec_driver_sql(question).scalar_one()
+
     try:
-        row = connection.exec_driver_sql(CHANGED).one()
+        with contextlib.nullcontext() if is_own or _is_autocommit(connection) else _Savepoint(connection):
+            return change_in(connection.exec_driver_sql(CHANGED).one(), login, ask)
     except sa.exc.SQLAlchemyError:
         return NOT_TOLD
-    return change_in(row)
+
+
+def _is_autocommit(connection: Connection) -> bool:
+    live: Any = connection.connection.dbapi_connection
+    if getattr(live, "autocommit", False) is True:
+        return True
+    return getattr(live, "isolation_level", None) == "autocommit"  # SQLAlchemy's own, of asyncpg's connections
+
+
+class _Savepoint:
+    """What fails inside leaves the transaction as it was."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._ask = connection.exec_driver_sql
+
+    def __enter__(self) -> None:
+        self._ask(f"SAVEPOINT {_SAVEPOINT}")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and not issubclass(kind, Exception):  # cancelled: nothing more can be asked
+            return
+        if kind is not None:
+            self._ask(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
+        self._ask(f"RELEASE SAVEPOINT {_SAVEPOINT}")
 
 
 async def fetched_by(engine: "AsyncEngine", asked: Asked, watched: Mapping[str, Any] | None) -> Any:

@@ -86,6 +86,11 @@ def _settings(cursor: sqlite3.Cursor, text: Any, read: Read, allowed: frozenset[
     }
 
 
+def in_transaction(connection: Any) -> bool:
+    """Whether a connection of sqlite3's, or of aiosqlite's, has begun to write."""
+    return bool(getattr(getattr(connection, "_conn", connection), "in_transaction", False))
+
+
 def plain_settings(file: list[Any] | None) -> dict[str, Any]:
     """What `settings_of` gives for a connection that was opened without options, and not changed."""
     return {"file": file, "text": "str", "rows": _ROW_USUAL, "converts": [False, False], "converters": None}

@@ -4,7 +4,11 @@ What is kept are the bytes of the response. Whoever is to have the stream makes 
 client whose transport answers with those bytes: so the SDK decodes them itself, into the types that it knows.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import functools
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from types import ModuleType
 from typing import Any, Final
 
@@ -16,6 +20,7 @@ _LAST: Final = 8
 """Chunks among which the end is looked for."""
 _UNSAID: Final = Snapshot(data=None, refusal=None, lifetime=None)
 """These APIs' answers to POSTs forbid HTTP caches to store them as a matter of form."""
+_is_replaying: Final = ContextVar("apicache_is_replaying", default=False)
 
 
 def streamed_call(
@@ -72,9 +77,37 @@ def _replaying(library: ModuleType, head: Any, chunks: Any, *, is_async: bool) -
         async def handle_async_request(self, request: Any) -> Any:
             return response_of(library, head, async_bytes(chunks), request)
 
-    if is_async:
-        return library.AsyncClient(transport=AsyncAnswering())
-    return library.Client(transport=Answering())
+    class Replaying(library.Client):  # type: ignore[name-defined,misc] # same
+        def send(self, *args: Any, **kwargs: Any) -> Any:
+            with _unlogged(library):
+                return super().send(*args, **kwargs)
+
+    class AsyncReplaying(library.AsyncClient):  # type: ignore[name-defined,misc] # same
+        async def send(self, *args: Any, **kwargs: Any) -> Any:
+            with _unlogged(library):
+                return await super().send(*args, **kwargs)
+
+    return AsyncReplaying(transport=AsyncAnswering()) if is_async else Replaying(transport=Answering())
+
+
+@contextlib.contextmanager
+def _unlogged(library: ModuleType) -> Iterator[None]:
+    """The library logs each of its requests; one that only replays has sent nothing."""
+    _watch(library.__name__)
+    before = _is_replaying.set(True)
+    try:
+        yield
+    finally:
+        _is_replaying.reset(before)
+
+
+@functools.cache
+def _watch(logger: str) -> None:
+    logging.getLogger(logger).addFilter(_is_of_a_request)
+
+
+def _is_of_a_request(_record: logging.LogRecord) -> bool:
+    return not _is_replaying.get()
 
 
 def ends_with(*marks: bytes) -> Callable[[Sequence[bytes]], bool]:

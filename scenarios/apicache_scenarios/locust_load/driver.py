@@ -9,8 +9,10 @@ from array import array
 from collections.abc import Coroutine, Iterator
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from apicache_scenarios.load.drawing import mixed
-from apicache_scenarios.load.plan import RunPlan
+from apicache_scenarios.load.plan import ArmPlan, RunPlan
 from apicache_scenarios.load.recorder import Recorder
 from apicache_scenarios.load.recording import Latencies
 from apicache_scenarios.load.result import Block, Pass, packed
@@ -74,7 +76,7 @@ class Driver:
             directory=str(file.working_directory),
             population=plan.population,
         )
-        self._workload = source.open(plan.arms, share)
+        self._workload = source.open([_shared(arm, share) for arm in plan.arms], share)
         self._random = random.Random(f"{plan.seed} {share.process}")  # noqa: S311 - spreads users' first sends
         self._keys = _drawn(plan, self._workload.groups, share)
         self._recorders = {
@@ -172,6 +174,13 @@ class Driver:
                     tasks.add(task)
                     task.add_done_callback(tasks.discard)
                 due += pace
+
+
+def _shared(arm: ArmPlan, share: Share) -> ArmPlan:
+    """The arm with this worker's part of the calls that an arm past the cache may make; a cached one shares its own."""
+    if arm.uses_cache or arm.max_calls is None:
+        return arm
+    return msgspec.structs.replace(arm, max_calls=share.of(arm.max_calls))
 
 
 def _drawn(plan: RunPlan, groups: Any, share: Share) -> Iterator[int]:

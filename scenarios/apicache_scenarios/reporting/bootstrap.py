@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 RESAMPLES: Final = 2000
 FEWEST_BLOCKS: Final = 5
 """Fewer say nothing of how far they vary."""
-_CHUNK: Final = 250
-"""Resamples at a time: percentiles hold a row of counts for each."""
 
 
 class Counted(NamedTuple):
@@ -50,13 +48,17 @@ def percentile(percent: float) -> Statistic:
     def statistic(counted: Counted, weights: "np.ndarray") -> "np.ndarray":
         import numpy as np  # noqa: PLC0415 - for comparisons only
 
-        found = []
-        for begin in range(0, len(weights), _CHUNK):
-            running = np.cumsum(weights[begin : begin + _CHUNK] @ counted.counts, axis=1)
-            total = running[:, -1:]
-            reached = np.argmax(running >= np.ceil(total * percent / 100), axis=1)
-            found.append(np.where(total[:, 0] > 0, counted.values[reached] / 1e6, np.nan))
-        return np.concatenate(found)
+        if not counted.counts.size:
+            return np.full(len(weights), np.nan)
+        running = np.cumsum(counted.counts, axis=1)
+        total = weights @ running[:, -1]
+        target = np.ceil(total * percent / 100)
+        low, high = np.zeros(len(weights), np.int64), np.full(len(weights), len(counted.values) - 1)
+        while (low < high).any():  # a binary search in every resample at once
+            middle = (low + high) // 2
+            is_reached = (weights * running[:, middle].T).sum(axis=1) >= target
+            low, high = np.where(is_reached, low, middle + 1), np.where(is_reached, middle, high)
+        return np.where(total > 0, counted.values[low] / 1e6, np.nan)
 
     return statistic
 

@@ -88,13 +88,16 @@ class Received:
 
     def essence(self) -> tuple:
         """What a request is, without what differs from connection to connection."""
-        kept = ("content-type", "authorization", "accept", "user-agent", "x-team", "cookie")
+        kept = ("content-type", "authorization", "accept", "user-agent", "x-team", "openai-organization", "cookie")
         return (self.method, self.path, self.body, {name: self.headers.get(name) for name in kept})
 
 
 @dataclass
 class Stub:
-    """An API server on loopback that answers from the request alone and remembers what it was sent."""
+    """An API server on loopback that answers from the request alone and remembers what it was sent.
+
+    `/session/NAME` sets a cookie.
+    """
 
     url: str
     received: list[Received] = field(default_factory=list)
@@ -121,11 +124,14 @@ def stub() -> Iterator[Stub]:
             found.received.append(Received(self.command, self.path, headers, body))
             failures = found.failures.get(self.path)
             status = failures.pop(0) if failures else 200
-            content = json.dumps(answer_to(self.path, body) if status < 400 else {"error": {"message": "no"}}).encode()
+            answer = answer_to(self.path, body, headers) if status < 400 else {"error": {"message": "no"}}
+            content = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(content)))
             self.send_header("x-answer", "yes")
+            if self.path.startswith("/session/"):
+                self.send_header("set-cookie", f"who={self.path.rpartition('/')[2]}; Path=/")
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(content)
@@ -146,16 +152,18 @@ def stub() -> Iterator[Stub]:
     server.server_close()
 
 
-def answer_to(path: str, body: bytes) -> dict:
+def answer_to(path: str, body: bytes, headers: dict[str, str]) -> dict:
+    """What depends on path, body and the headers that say who asks."""
     sent = json.loads(body) if body else None
+    owner = "/".join(headers.get(name, "") for name in ("authorization", "openai-organization", "x-team", "cookie"))
     if path.endswith("/chat/completions"):
         message = {"role": "assistant", "content": f"answer to {json.dumps(sent, sort_keys=True)}"}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
-        return {"id": "1", "object": "chat.completion", "created": 1, "model": "stub", "choices": [choice]}
+        return {"id": owner, "object": "chat.completion", "created": 1, "model": "stub", "choices": [choice]}
     if path.endswith("/embeddings"):
         vector = {"object": "embedding", "index": 0, "embedding": [0.5, 0.25]}
         return {"object": "list", "model": "stub", "data": [vector], "usage": {"prompt_tokens": 1, "total_tokens": 1}}
-    return {"path": path, "sent": sent}
+    return {"path": path, "sent": sent, "for": owner}
 
 
 @pytest.fixture

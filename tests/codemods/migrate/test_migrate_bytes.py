@@ -8,7 +8,6 @@ import pytest
 
 from apicache.errors import InputError
 from apicache_codemods import migrate
-from apicache_codemods.rewriting import writing
 
 TEXT = (
     "# -*- coding: {coding} -*-\n"
@@ -109,21 +108,6 @@ def test_a_file_that_changed_since_the_plan_is_not_overwritten(project):
     with pytest.raises(InputError, match=r"a\.py was changed while the plan was made; run migrate again"):
         migrate.write(plan)
     assert project.read("a.py") == "# mine\n"
-
-
-def test_a_full_disk_leaves_the_file_as_it_was(project, monkeypatch):
-    project.put({"a.py": "import requests\ndef f(u): return requests.get(u)\n"})
-    before = project.read("a.py")
-    plan = project.plan()
-
-    def full(_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(writing.os, "fsync", full)
-    with pytest.raises(InputError, match=r"a\.py cannot be written: No space left on device"):
-        migrate.write(plan)
-    assert project.read("a.py") == before
-    assert sorted(path.name for path in project.folder.iterdir()) == ["a.py", "pyproject.toml"]
 
 
 def test_the_patch_shows_no_unchanged_line_as_changed(project):

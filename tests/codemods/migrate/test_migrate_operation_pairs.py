@@ -66,11 +66,17 @@ PAIRS = {
         @api_cache.operation(
             "completion",
             ttl="1h",
-            scope=[os.getenv("OPENAI_API_KEY"), os.getenv("OPENAI_BASE_URL")],
+            scope=[
+                os.getenv("OPENAI_API_KEY"),
+                os.getenv("OPENAI_BASE_URL"),
+                os.getenv("OPENAI_ORG_ID"),
+                os.getenv("OPENAI_PROJECT_ID"),
+                os.getenv("OPENAI_CUSTOM_HEADERS"),
+            ],
         )
         def completion(message):
             \"\"\"POST api.openai.com/v1/chat/completions, for site.reply.\"\"\"
-            return client().chat.completions.create(
+            return client.chat.completions.create(
                 model="m",
                 messages=[{"role": "user", "content": message}],
             )
@@ -205,13 +211,12 @@ PAIRS = {
         """,
         "client = httpx.AsyncClient()",
     ),
-    "environment look-ups move, and are part of the scope": (
+    "what a call reads from the environment is read by the operation, and asked for at each call": (
         """
         import os
 
         import requests
 
-        KEY = os.environ["LLM_KEY"]
         URL = "https://api.openai.com/v1"
 
 
@@ -219,16 +224,13 @@ PAIRS = {
             headers = {"X": "1"}
             return requests.post(
                 f"{URL}/chat/completions",
-                headers={"Authorization": f"Bearer {KEY}"},
+                headers={"Authorization": f"Bearer {os.environ['LLM_KEY']}"},
                 json={"model": os.getenv("MODEL", "m"), "prompt": prompt, "headers": headers},
             ).json()
         """,
         """
-        import os
-
         from api_operations import api_cache
 
-        KEY = os.environ["LLM_KEY"]
         URL = "https://api.openai.com/v1"
 
 
@@ -245,7 +247,7 @@ PAIRS = {
             "completion",
             ttl="1h",
             returns="json",
-            scope=[os.getenv("LLM_KEY"), os.getenv("MODEL")],
+            scope=lambda: [os.getenv("LLM_KEY"), os.getenv("MODEL")],
         )
         def completion(prompt, headers):
             \"\"\"POST api.openai.com/v1/chat/completions, for site.ask.\"\"\"

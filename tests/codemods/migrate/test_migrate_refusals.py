@@ -64,6 +64,8 @@ NEVER = {
         "def f(x): return cached_api_call_sync(lambda: requests.get(URL))",
     ],
     "M113": [
+        "import sqlite3\ndef f(x): return sqlite3.connect(x).execute('SELECT 1').fetchall()",
+        "import instructor\nwrapped = instructor.from_openai(OpenAI())\ndef f(x): return wrapped.chat.completions.create(model='m', messages=x)",
         "def f(x): return azure.chat.completions.create(model='m', messages=x)",
         "def f(x): return ai.models.list()",
         "def f(x): return ai.chat.completions.with_raw_response.create(model='m', messages=x)",
@@ -129,6 +131,11 @@ UNSAFE = {
         "def f(**kw): return requests.get(URL, **kw)",
         "def f(*a): return requests.get(*a)",
         "def f(p): return ai.chat.completions.create(**p)",
+    ],
+    "M122": [
+        "async def f(x): return await asyncio.to_thread(requests.get, URL)",
+        "def f(x): return functools.partial(client.get, URL, headers=x)()",
+        "fetch = functools.partial(requests.get, stream=True)\ndef f(x): return fetch(URL)",
     ],
     "M116": [
         "def f(x): return requests.get(URL, params={'nonce': uuid.uuid4().hex})",

@@ -36,12 +36,18 @@ def first(prompt):
 
 
 def test_a_module_that_needs_no_key_can_still_be_imported_without_one(project):
+    """What is read once, when its module is imported, stays there: the operations module is imported by others too."""
     project.put({"keyed.py": KEYED})
     project.put({"sdk.py": SDK})
     project.put({"plain.py": PLAIN})
-    project.migrate()
-    operations = project.read("api_operations.py")
-    assert operations.count("@api_cache.operation") == 3
+    sites = {site.path: site for site in project.migrate().sites}
+    assert {path: (site.style, site.code) for path, site in sites.items()} == {
+        "keyed.py": ("wrap", "M004"),
+        "plain.py": ("operation", "M002"),
+        "sdk.py": ("wrap", "M004"),
+    }
+    assert "would need sdk.py, which plain.py does not import" in sites["sdk.py"].reason
+    assert "credentials must not become parameters" in sites["keyed.py"].reason
     done = subprocess.run(
         [sys.executable, "-c", "import plain; print(plain.first.__name__)"],
         cwd=project.folder,

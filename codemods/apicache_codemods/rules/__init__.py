@@ -1,0 +1,1 @@
+"""Rules, one file each, named by their codes; `rule.load_rules` finds them."""

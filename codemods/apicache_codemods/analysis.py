@@ -33,6 +33,7 @@ from apicache_codemods.endpoints import Target, target_of
 from apicache_codemods.exclusion import excluding
 from apicache_codemods.files import EMPTY, SourceFile, find_files, read_file
 from apicache_codemods.groups import grouping
+from apicache_codemods.handing import is_mapped
 from apicache_codemods.holders import ClientRef, client_ref
 from apicache_codemods.llm_endpoints import llm_operation
 from apicache_codemods.llm_models import model_of
@@ -42,6 +43,7 @@ from apicache_codemods.nesting import loops_around
 from apicache_codemods.project import Module, Project
 from apicache_codemods.resolver import Resolver
 from apicache_codemods.scopes import Frame
+from apicache_codemods.shapes import Shapes
 from apicache_codemods.survey import Forwarded, Found, Sent, Survey
 from apicache_codemods.values import Text
 
@@ -202,6 +204,7 @@ def _site(found: Found, facts: _Facts, survey: Survey) -> ResolvedSite:
     module, call, frame, match = found.module, found.call, found.frame, found.match
     client = client_ref(call, frame, match, survey.clients)
     function = frame.scope.function
+    shape = Shapes(survey.texts).of(match, call, frame)
     end_line = call.end_lineno or call.lineno
     site = CallSite(
         path=module.path,
@@ -222,9 +225,13 @@ def _site(found: Found, facts: _Facts, survey: Survey) -> ResolvedSite:
         operation=None,
         group=None,
         cached=is_cached(call, frame, module),
-        loop=loops_around(frame),
+        query=shape.query,
+        payload=shape.payload,
+        loop=loops_around(frame) + (match.form == "handed" and is_mapped(call)),
         wrapped_by=match.called.wrapped_by,
-        model=model_of(call, frame, match.called.request.payload, survey.texts) if facts.kind == "llm" else None,
+        model=model_of(match.sent or call, frame, match.called.request.payload, survey.texts)
+        if facts.kind == "llm"
+        else None,
     )
     return ResolvedSite(site, call, frame, client, match.called.request.payload, match.form)
 

@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 _UNIONS = {"Optional", "Union"}
 _WRAPPERS = {"Annotated", "ClassVar", "Final", "InitVar", "Required", "NotRequired", "ReadOnly", "Awaitable"}
 _YIELDING = {"Iterator", "Iterable", "Generator", "AsyncIterator", "AsyncIterable", "AsyncGenerator"}
-_MAPPINGS = {"dict", "Dict", "Mapping", "MutableMapping", "defaultdict", "DefaultDict", "OrderedDict", "WeakValueDictionary"}
+_MAPPINGS = {
+    "dict",
+    "Dict",
+    "Mapping",
+    "MutableMapping",
+    "defaultdict",
+    "DefaultDict",
+    "OrderedDict",
+    "WeakValueDictionary",
+}
 _COLLECTIONS = {
     *("list", "List", "Sequence", "MutableSequence", "tuple", "Tuple", "set", "Set", "frozenset", "FrozenSet", "deque"),
     *("Collection", "Queue", "LifoQueue", "ContextVar"),

@@ -6,18 +6,17 @@ keeps the resolver cheaper than parsing.
 
 import ast
 from bisect import bisect_left
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
+
+from apicache_codemods.blocks import COMPOUND, LOOP_BODY, Block, inner_blocks
 
 if TYPE_CHECKING:
     from apicache_codemods.scopes import Scope
 
 Position: TypeAlias = tuple[int, int]
 """Line (1-based) and column (0-based, UTF-8 bytes), as `ast` counts."""
-Block: TypeAlias = tuple[tuple[int, int, int], ...]
-"""The branches a statement stands in, outermost first: (line and column of the compound statement, which branch)."""
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 Comprehension: TypeAlias = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
@@ -26,20 +25,7 @@ ScopeNode: TypeAlias = ast.Module | ast.ClassDef | Function | Comprehension
 
 START: Position = (0, 0)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-COMPOUND = (
-    ast.If,
-    ast.For,
-    ast.AsyncFor,
-    ast.While,
-    ast.With,
-    ast.AsyncWith,
-    ast.Try,
-    ast.TryStar,
-    ast.Match,
-)
 _PUTTING = frozenset({"append", "add", "set", "put", "put_nowait", "appendleft"})
-LOOP_BODY = -1
-"""The branch number of a loop's body: what it binds late reaches its start again."""
 
 
 class Assigned(msgspec.Struct, frozen=True):
@@ -159,34 +145,6 @@ def walk(scope: "Scope") -> Names:
             recorder.parameters(node.args)
         recorder.statements(node.body)
     return recorder.finish()
-
-
-def inner_blocks(statement: ast.stmt, block: Block) -> Iterator[tuple[list[ast.stmt], Block]]:
-    """The statement lists inside a compound statement, each with the branches it stands in.
-
-    A `with` body and a `finally` always run with their statement, so they stand in its own branches.
-    """
-    place = (statement.lineno, statement.col_offset)
-    match statement:
-        case ast.If():
-            yield statement.body, (*block, (*place, 0))
-            yield statement.orelse, (*block, (*place, 1))
-        case ast.For() | ast.AsyncFor() | ast.While():
-            yield statement.body, (*block, (*place, LOOP_BODY))
-            yield statement.orelse, (*block, (*place, 1))
-        case ast.With() | ast.AsyncWith():
-            yield statement.body, block
-        case ast.Try() | ast.TryStar():
-            yield statement.body, (*block, (*place, 0))
-            yield statement.orelse, (*block, (*place, 1))
-            yield statement.finalbody, block
-            for branch, handler in enumerate(statement.handlers, start=2):
-                yield handler.body, (*block, (*place, branch))
-        case ast.Match():
-            for branch, case in enumerate(statement.cases):
-                yield case.body, (*block, (*place, branch))
-        case _:
-            return
 
 
 class _Recorder:

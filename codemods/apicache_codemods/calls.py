@@ -12,12 +12,14 @@ from functools import cached_property
 
 import msgspec
 
-from apicache_codemods.bindings import COMPREHENSIONS, Block, inner_blocks
+from apicache_codemods.bindings import COMPREHENSIONS
+from apicache_codemods.blocks import Block, inner_blocks
 from apicache_codemods.project import Module
 from apicache_codemods.scopes import Frame, Scope
 
 # Patterns that begin with a literal: the engine then skips through the text, twenty times as fast as from a word on.
 _ATTRIBUTE_USED = re.compile(r"\.\s*(\w+)\s*([(,)\]}#\n]|if\b|else\b|(?<=\n)|\Z)")
+_IN_ARGUMENTS = frozenset({",", ")"})
 _CALLABLE_MADE = re.compile(r"(?:getattr[ \t]*\([ \t]*[\w.]+[ \t]*,[ \t]*(?:[\"'](\w+)[\"'])?|partial[ \t]*\()")
 _KEEPING = re.compile(r"[ \t]*(?:([\w., \t]+?)[ \t]*(?::[^=\n]*)?=(?!=)|for[ \t]+([\w, \t]+?)[ \t]+in\b)")
 _CALLED_AGAIN = re.compile(r"(?:\)|\])(\()")
@@ -59,15 +61,15 @@ class Calls:
         return self._uses[0]
 
     @property
-    def _mentioned(self) -> list[tuple[int, int, str]]:
-        """Where attributes are named and not called: line, offset in the text, name."""
+    def _mentioned(self) -> list[tuple[int, int, str, str]]:
+        """Where attributes are named and not called: line, offset in the text, name, what follows."""
         return self._uses[1]
 
     @cached_property
-    def _uses(self) -> tuple[dict[str, list[int]], list[tuple[int, int, str]]]:
+    def _uses(self) -> tuple[dict[str, list[int]], list[tuple[int, int, str, str]]]:
         text = self._module.source.text
         called: dict[str, list[int]] = {}
-        mentioned: list[tuple[int, int, str]] = []
+        mentioned: list[tuple[int, int, str, str]] = []
         line, start = 1, 0
         for hit in _ATTRIBUTE_USED.finditer(text):
             name, after = hit.groups()
@@ -76,13 +78,13 @@ class Calls:
             if after == "(":
                 called.setdefault(name, []).append(line)
             else:
-                mentioned.append((line, start, name))
+                mentioned.append((line, start, name, after))
         return called, mentioned
 
     def keeping(self, attributes: Container[str]) -> set[str]:
         """The names, of variables and of attributes, that keep what makes a request: `fetch = client.get`."""
         text = self._module.source.text
-        starts = [start for _, start, name in self._mentioned if name in attributes]
+        starts = [start for _, start, name, _ in self._mentioned if name in attributes]
         starts += [hit.start() for hit in _CALLABLE_MADE.finditer(text) if hit[1] is None or hit[1] in attributes]
         kept: set[str] = set()
         for start in starts:
@@ -114,18 +116,18 @@ class Calls:
     def handing(self, attributes: Container[str], names: Collection[str]) -> list[Candidate]:
         """The calls that are passed a method named in `attributes`, one kept under one of `names`, or a partial."""
         text = self._module.source.text
-        lines = {line for line, _, name in self._mentioned if name in attributes}
+        lines = {line for line, _, name, after in self._mentioned if after in _IN_ARGUMENTS and name in attributes}
         passed = [name for name in names if f"{name}," in text or f"{name})" in text]
         if passed:
             lines |= set(_hits(re.compile(rf"({'|'.join(passed)})[ \t]*[,)]"), text)[0])
         if "partial" in text:
             lines |= set(_hits(_PARTIAL_PASSED, text)[0])
-        found = []
-        for each in self._candidates(sorted(lines)):
-            for given in (*each.call.args, *(keyword.value for keyword in each.call.keywords)):
-                if _is_handed(given, attributes, names):
-                    found.append(msgspec.structs.replace(each, handed=given))
-        return found
+        return [
+            msgspec.structs.replace(each, handed=given)
+            for each in self._candidates(sorted(lines))
+            for given in (*each.call.args, *(keyword.value for keyword in each.call.keywords))
+            if _is_handed(given, attributes, names)
+        ]
 
     def _candidates(self, lines: list[int]) -> Iterator[Candidate]:
         if lines:

@@ -93,14 +93,16 @@ class Carriers:
             return None
         return DIRECT if DIRECT in found else frozenset().union(*found)
 
-    def _of_value(self, value: Value) -> Handles | None:  # noqa: PLR0911 - one row per kind of value
+    def _of_value(self, value: Value) -> Handles | None:  # noqa: C901, PLR0911 - one row per kind of value
         match value:
             case Client() | Member() | Unnamed():
                 return DIRECT
-            case Partial(function=function):
-                return self._of_value(function)
-            case Collection(elements=values) | Producer(made=values):
-                return self._of_values(values)
+            case Partial(function=inner):
+                return self._of_value(inner)
+            case Collection(elements=elements):
+                return self._of_values(elements)
+            case Producer(made=made):
+                return self._of_values(made)
             case Literal(node=node):
                 return self._of_literal(value) if node not in self._open else None
             case External(name=name):

@@ -7,7 +7,8 @@ import msgspec
 
 from apicache_codemods.annotations import Annotations
 from apicache_codemods.arguments import argument
-from apicache_codemods.bindings import Binding, Block, Defined
+from apicache_codemods.bindings import Binding, Defined
+from apicache_codemods.blocks import Block
 from apicache_codemods.detector import Catalogue, Constructor, Wrapper
 from apicache_codemods.evaluator import Evaluator, united
 from apicache_codemods.functions import Functions, decorators, is_property

@@ -112,7 +112,7 @@ class Containers:
         found = united(*(self.element(value, index) for value in values))
         return found if _is_known(found) else united(self._put(collection, index, frame), found) or (UNKNOWN,)
 
-    def method(self, receiver: Values, call: ast.Call, frame: Frame) -> Values | None:
+    def method(self, receiver: Values, call: ast.Call, frame: Frame) -> Values | None:  # noqa: PLR0911 - a row per method
         """What a method of a collection gives; None when it is none that is known."""
         function = call.func
         if not isinstance(function, ast.Attribute):

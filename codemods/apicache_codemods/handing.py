@@ -28,7 +28,17 @@ _STORING = frozenset(
         *("partial", "partialmethod", "wraps", "update_wrapper", "append", "add", "insert", "extend", "setattr", "put"),
         *("setdefault", "update", "register", "connect", "subscribe", "on", "add_listener", "add_handler", "callback"),
         *("isinstance", "issubclass", "callable", "hasattr", "getattr", "id", "repr", "str", "print", "len", "type"),
-        *("Mock", "MagicMock", "AsyncMock", "patch", "object", "signature", "getsource", "getdoc", "iscoroutinefunction"),
+        *(
+            "Mock",
+            "MagicMock",
+            "AsyncMock",
+            "patch",
+            "object",
+            "signature",
+            "getsource",
+            "getdoc",
+            "iscoroutinefunction",
+        ),
         *("push", "add_done_callback", "field", "Field", "property", "staticmethod", "classmethod", "debug", "info"),
         *("sync_to_async", "async_to_sync", "cache", "lru_cache", "cast", "TypeVar", "dict", "list", "tuple", "set"),
     }
@@ -78,6 +88,11 @@ class Handing:
             return False
         parts = self._texts.text(made.args[0], frame).parts
         return bool(parts) and isinstance(parts[0], str) and bool(_URL.match(parts[0]))
+
+
+def is_mapped(call: ast.Call) -> bool:
+    """Whether a call goes through a collection: `map(client.get, urls)`."""
+    return last_name(call.func) in _GOING_THROUGH
 
 
 def _decorator_name(function: ast.expr) -> str:
@@ -161,7 +176,9 @@ def _is_used(name: str, node: ast.AST) -> bool:
     own, inner = _calls_in(node)
     if any(_uses(call, name) for call in own):
         return True
-    helpers = [each for each in inner if any(isinstance(node, ast.Call) and _uses(node, name) for node in ast.walk(each))]
+    helpers = [
+        each for each in inner if any(isinstance(node, ast.Call) and _uses(node, name) for node in ast.walk(each))
+    ]
     return any(_uses(call, getattr(each, "name", "")) for each in helpers for call in own)
 
 

@@ -1,6 +1,6 @@
 """How many loops stand around a place, told from its frame."""
 
-from apicache_codemods.bindings import LOOP_BODY
+from apicache_codemods.blocks import LOOP_BODY
 from apicache_codemods.scopes import Frame, Scope
 
 

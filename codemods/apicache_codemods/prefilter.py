@@ -112,6 +112,8 @@ class Prefilter:
             known = self._catalogue.leads_to_call
             return any(name == "*" or known(f"{row.dotted}.{name}") for name, _ in row.members)
         bound, meant = (row.alias, row.dotted) if row.alias else (row.dotted.partition(".")[0],) * 2
+        if f"getattr({bound}," in text or f"= {bound}\n" in text:
+            return True
         return any(f"{bound}.{part}" in text for part in self._catalogue.below(meant))
 
     def importers(self, location: str, carried: Carried) -> Iterator[Importer]:

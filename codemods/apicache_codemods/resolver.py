@@ -10,6 +10,8 @@ from collections.abc import Callable, Container
 from typing import Any
 
 from apicache_codemods import texts
+from apicache_codemods.arguments import Elsewhere, with_partial
+from apicache_codemods.attributes import Attributes
 from apicache_codemods.bindings import (
     Annotated,
     Assigned,
@@ -23,17 +25,16 @@ from apicache_codemods.bindings import (
     Opaque,
     Parameter,
 )
-from apicache_codemods.arguments import Elsewhere, with_partial
-from apicache_codemods.caching import last_name
 from apicache_codemods.callers import Callers
 from apicache_codemods.classes import Classes
 from apicache_codemods.containers import ANY, Containers
 from apicache_codemods.detector import Catalogue, Request
 from apicache_codemods.evaluator import united
-from apicache_codemods.functions import Functions, decorators, outside
+from apicache_codemods.functions import Functions
 from apicache_codemods.imports import Imports
+from apicache_codemods.parameters import Parameters
 from apicache_codemods.project import Project
-from apicache_codemods.scopes import Frame, Scope, final, lookup
+from apicache_codemods.scopes import Frame, Scope, lookup
 from apicache_codemods.standard import Standard, setting
 from apicache_codemods.values import (
     UNKNOWN,
@@ -51,7 +52,6 @@ from apicache_codemods.values import (
     ProjectClass,
     ProjectFunction,
     ProjectInstance,
-    ProjectModule,
     Text,
     Unknown,
     Value,
@@ -64,12 +64,9 @@ from apicache_codemods.values import (
 from apicache_codemods.written import Written
 
 _DEEPEST = 40  # chains in real code stay under ten; each level takes a handful of Python's stack frames
-_MOST_PASSED = 3  # parameters followed to callers, one behind the other
 _MOST = 12  # alternatives kept of one expression
 _CALLED_ITSELF = "()"
 _ENTERING = {"enter_context", "enter_async_context"}
-_ANYTHING = {"Any", "object"}
-_FROM_CLASS = {"__new__", "__init_subclass__", "__class_getitem__"}
 
 
 class Resolver:
@@ -84,13 +81,13 @@ class Resolver:
     ) -> None:
         self.project = project
         self.catalogue = catalogue
-        self._enters = enters
-        self._callers = callers
         self.functions = Functions(self)
         self.classes = Classes(self, self.functions, catalogue)
         self._imports = Imports(self, project, enters)
-        self._written = Written(project)
-        self._containers = Containers(self, self._written)
+        self._attributes = Attributes(self, self._imports, self.classes, callers)
+        self._parameters = Parameters(self, callers)
+        self.written = Written(project)
+        self._containers = Containers(self, self.written)
         self._standard = Standard(self, self._containers)
         self._known: dict[ast.expr, Values] = {}
         self._active: set[object] = set()
@@ -98,7 +95,6 @@ class Resolver:
         """Those of `_known` that may be worth more when `enters` has grown."""
         self.doubts = 0
         self._depth = 0
-        self._passing = 0
         self._by_type: dict[type[ast.expr], Callable[[Any, Frame], Values]] = {
             ast.Name: self._name,
             ast.Attribute: self._attribute,
@@ -171,7 +167,7 @@ class Resolver:
         """What a container may hold."""
         return self._containers.element(value, ANY)
 
-    def bound(self, binding: Binding) -> Values:  # noqa: PLR0911 - one row per kind of binding
+    def bound(self, binding: Binding) -> Values:  # noqa: C901, PLR0911 - one row per kind of binding
         """The alternatives one binding may bind."""
         frame = Frame(binding.scope, binding.block)
         match binding.source:
@@ -190,11 +186,15 @@ class Resolver:
             case Defined(node=node):
                 return (ProjectFunction(binding.scope.child(node)),)
             case Parameter() as parameter:
-                return self._parameter(parameter, binding)
+                return self._parameters.of(parameter, binding)
             case Iterated(iterable=iterable, unpack=unpack):
                 return self._unpacked(self._containers.iterated(iterable, frame), unpack)
             case Opaque() | Augmented():
                 return (UNKNOWN,)
+
+    def attribute(self, value: Value, name: str) -> Values:
+        """What an attribute of a value is worth; at least one alternative."""
+        return self._attributes.of(value, name)
 
     def annotated(self, annotation: ast.expr, frame: Frame) -> Values:
         """What a value annotated so is an instance of."""
@@ -211,48 +211,6 @@ class Resolver:
         for index in unpack:
             values = united(*(self._containers.element(value, index) for value in values))
         return values
-
-    def _parameter(self, parameter: Parameter, binding: Binding) -> Values:
-        scope = binding.scope
-        owner = scope.parent
-        kinds = decorators(scope.node)
-        if parameter.index == 0 and owner is not None and owner.kind == "class" and "staticmethod" not in kinds:
-            of = ProjectClass(owner)
-            from_class = "classmethod" in kinds or getattr(scope.node, "name", "") in _FROM_CLASS
-            return (of,) if from_class else (self.classes.instance(of),)
-        unknown = Unknown(binding)
-        if parameter.annotation is not None:
-            declared = self.classes.annotated(parameter.annotation, outside(scope))
-            if any(not isinstance(value, Unknown | Nothing) for value in declared):
-                return self._injected(parameter, scope) or declared
-        found: list[Value] = []
-        if parameter.default is not None:
-            found.extend(self.evaluate(parameter.default, outside(scope)))
-        if parameter.annotation is None or last_name(parameter.annotation) in _ANYTHING:
-            found.extend(self._passed(binding))
-        # A text is what some callers pass: which one, the call that is asked about decides.
-        return united(tuple(value for value in found if not isinstance(value, Text | Nothing | Unknown)), (unknown,))
-
-    def _injected(self, parameter: Parameter, scope: Scope) -> Values:
-        """The client that a framework passes for a parameter: `client: Client = Depends(get_client)`."""
-        values = self.evaluate(parameter.default, outside(scope)) if isinstance(parameter.default, ast.Call) else ()
-        return tuple(value for value in values if isinstance(value, Client) and value.constructed is not None)
-
-    def _passed(self, parameter: Binding) -> Values:
-        """What callers pass for a parameter."""
-        if self._callers is None:
-            return ()
-        self.doubts += 1
-        if parameter in self._active or self._passing >= _MOST_PASSED:
-            return ()
-        self._active.add(parameter)
-        self._passing += 1
-        try:
-            callers = list(self._callers.of(parameter.scope, self))
-            return united(*(self.functions.argument(parameter, *caller) for caller in callers))
-        finally:
-            self._passing -= 1
-            self._active.discard(parameter)
 
     def _enter(self, value: Value) -> Values:
         match value:
@@ -286,62 +244,7 @@ class Resolver:
 
     def _written_on(self, expression: ast.Attribute, frame: Frame) -> Values:
         """What is assigned to an attribute of an object that is nothing known: of `threading.local()`."""
-        return united(*(self.bound(binding) for binding in self._written.attributes(expression, frame)))
-
-    def attribute(self, value: Value, name: str) -> Values:  # noqa: C901, PLR0911 - one row per kind of value
-        """What an attribute of a value is worth; at least one alternative."""
-        match value:
-            case ProjectModule(location=location):
-                return self._imports.member(location, name) or (UNKNOWN,)
-            case External(name=outer):
-                return (External(f"{outer}.{name}"),)
-            case Client(project_class=ProjectClass() as of):
-                return self.classes.attribute(of, name, value) or (Member(value, (name,)),)
-            case Member(client=client, path=path):
-                return (Member(client, (*path, name)),)
-            case ProjectClass() as of:
-                return self.classes.attribute(of, name, of) or (UNKNOWN,)
-            case ProjectInstance():
-                return self._instance_attribute(value, name) or (UNKNOWN,)
-            case Client(project_class=None):
-                return (self._client_attribute(value, name),)
-            case Inherited(of=of):
-                return self.classes.inherited(of, name, self.classes.instance(of)) or (UNKNOWN,)
-            case Prepared():
-                return (value,)  # `request.prepare()` sends the same as the request
-            case Text() if name == "value":  # a member of an enumeration of texts
-                return (value,)
-            case _:
-                return (UNKNOWN,)
-
-    def _instance_attribute(self, instance: ProjectInstance, name: str) -> Values:
-        of = instance.of
-        found = self.classes.attribute(of, name, instance)
-        if found and not all(isinstance(value, Unknown) and value.parameter is None for value in found):
-            return found
-        if name.startswith("__"):
-            return found
-        if self.classes.is_settings(of):
-            return (setting(name.upper()),)
-        return self.classes.proxied(of, name, instance) or self._of_derived(of, name) or found
-
-    def _of_derived(self, of: ProjectClass, name: str) -> Values:
-        """An attribute that only classes which derive from a class set."""
-        key = (of, name)
-        self.doubts += 1
-        if self._callers is None or key in self._active:
-            return ()
-        self._active.add(key)
-        try:
-            derived = list(self._callers.derived(of, self))
-            found = (self.classes.attribute(each, name, self.classes.instance(each)) for each in derived)
-            return united(*(tuple(value for value in values if not isinstance(value, Unknown)) for values in found))
-        finally:
-            self._active.discard(key)
-
-    def _client_attribute(self, client: Client, name: str) -> Value:
-        held = client.constructor.holds.get(name)
-        return Member(client, (name,)) if held is None else self.classes.client(held)
+        return united(*(self.bound(binding) for binding in self.written.attributes(expression, frame)))
 
     def _call(self, expression: ast.Call, frame: Frame) -> Values:
         function = expression.func
@@ -356,7 +259,7 @@ class Resolver:
                 return held
         return united(*(self.called(value, expression, frame) for value in self.evaluate(function, frame)))
 
-    def called(self, callee: Value, call: ast.Call, frame: Frame) -> Values:
+    def called(self, callee: Value, call: ast.Call, frame: Frame) -> Values:  # noqa: PLR0911 - as above
         """What calling a value gives."""
         match callee:
             case External(name=name):

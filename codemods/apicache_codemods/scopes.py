@@ -15,7 +15,8 @@ from typing import Literal
 
 import msgspec
 
-from apicache_codemods.bindings import LOOP_BODY, Binding, Block, Names, Position, ScopeNode, walk
+from apicache_codemods.bindings import Binding, Names, Position, ScopeNode, walk
+from apicache_codemods.blocks import LOOP_BODY, Block
 
 ScopeKind = Literal["module", "class", "function", "lambda", "comprehension"]
 

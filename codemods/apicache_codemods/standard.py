@@ -1,7 +1,6 @@
 """What well-known functions outside the project give: of the standard library, of web frameworks, of URL libraries."""
 
 import ast
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from apicache_codemods import texts
@@ -29,6 +28,8 @@ from apicache_codemods.values import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from apicache_codemods.resolver import Resolver
     from apicache_codemods.scopes import Frame
 
@@ -83,9 +84,7 @@ _TEXTS = frozenset(
 )
 _JOINING = frozenset({"posixpath.join", "os.path.join"})
 _URL_JOINING = frozenset({"urllib.parse.urljoin", "requests.compat.urljoin", "yarl.URL.join"})
-_ENVIRONMENT = frozenset(
-    {"os.getenv", "os.environ.get", "os.environ.pop", "os.environ.setdefault", "decouple.config"}
-)
+_ENVIRONMENT = frozenset({"os.getenv", "os.environ.get", "os.environ.pop", "os.environ.setdefault", "decouple.config"})
 _LISTS = frozenset(
     {"builtins.list", "builtins.tuple", "builtins.set", "builtins.sorted", "builtins.reversed", "itertools.cycle"}
 )
@@ -231,8 +230,11 @@ class Standard:
         made = ast.copy_location(ast.Call(func=factory, args=[], keywords=[]), factory)
         found: list[Values] = []
         for value in self._resolver.evaluate(made, frame):
-            is_generator = isinstance(value, Generated)
-            found.append(self._resolver.functions.yielded(value.function) if is_generator else (value,))
+            match value:
+                case Generated(function=generator):
+                    found.append(self._resolver.functions.yielded(generator))
+                case _:
+                    found.append((value,))
         return united(*found)
 
 

@@ -76,7 +76,9 @@ def _keys(node: ast.Dict) -> dict[str, ast.expr]:
     }
 
 
-def method_result(receiver: Text, name: str, call: ast.Call, text: Evaluate) -> Value:
+def method_result(  # noqa: C901, PLR0911 - one row per method
+    receiver: Text, name: str, call: ast.Call, text: Evaluate
+) -> Value:
     """What a method of `str` gives, for those that URLs are built with."""
     if receiver.others:
         found = [method_result(option, name, call, text) for option in receiver.options]

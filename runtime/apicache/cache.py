@@ -192,7 +192,7 @@ class UnifiedAPICache(CallSurface):
         """Answers to many calls (`{"operation": ..., **parameters}`), in their order.
 
         What the tiers have is read at once; the rest is loaded, each key once, at most `concurrency` at a time, sync
-        operations in threads (with a `concurrency` of 1 in the caller's); with
+        operations one after another in the caller's thread, unless their policy has `threads`; with
         `batch_size` in waves of so many keys, of which one begins when the one before it has ended. Calls of batched
         operations are bounded by these waves and by the operation's own `batch_size` and `concurrency` alone. The first
         exception is raised when all have ended, or each stands in its call's place with `return_exceptions`. Raises

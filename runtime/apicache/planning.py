@@ -172,7 +172,7 @@ def plan_operation(operation: Operation, given: Mapping[str, Any], full: Mapping
     """The plan of a registered operation's call; `full` is what was given with the signature's defaults filled in."""
     plan = Plan(operation.name, policy, functools.partial(operation.function, **given), _operation_parts)
     if not operation.is_async:
-        plan.is_async, plan.is_blocking = False, True
+        plan.is_async, plan.is_blocking, plan.may_be_spread = False, True, policy.threads
     plan.parameters, plan.given = full, given
     return plan
 

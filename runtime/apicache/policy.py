@@ -73,6 +73,7 @@ class PolicyOptions(TypedDict, total=False):
     tiers: list[str] | tuple[str, ...] | None
     no_store: list[str] | NoStore
     record: bool
+    threads: bool
     pace: float
     mode: str | None
 
@@ -128,6 +129,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Parameters that make a call go straight through when they are given and truthy, or a function that tells."""
     record: bool = False
     """Whether the usage log keeps the parameters of its calls."""
+    threads: bool = False
+    """Whether a sync operation, as one of many in `cached_api_calls`, may leave its caller's thread."""
     pace: float = 0.0
     """How many times as fast as at first a stored stream's chunks are replayed; 0: at once."""
     mode: str | None = None
@@ -289,6 +292,7 @@ _CHECKS: Final[Mapping[str, _Check]] = {
     "tiers": _optional_names,
     "no_store": _names_or_function,
     "record": _flag,
+    "threads": _flag,
     "pace": _number,
     "mode": _mode,
 }

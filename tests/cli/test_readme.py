@@ -15,6 +15,7 @@ import pytest
 
 import apicache
 from apicache.policy import Policy
+from apicache.providers import anthropic, openai
 from apicache_cli.commands.demo import SAMPLE
 from apicache_scenarios.load.result import ThresholdResult
 from apicache_scenarios.upstream import Upstream, running_upstream
@@ -180,7 +181,7 @@ def test_the_documented_json_keys_of_the_commands_in_service_are_the_printed_one
     subprocess.run([sys.executable, "app.py"], cwd=tmp_path, env=surroundings, check=True)
     subprocess.run([*run, "export", "warm"], cwd=tmp_path, env=surroundings, capture_output=True, check=True)
     for command, arguments, free_form in (
-        ("doctor", ["--all"], {"value", "versions"}),
+        ("doctor", ["--all"], {"value", "versions", "models"}),
         ("stats", ["--frequent", "3"], {"parameters"}),
         ("explain", ["quote", "symbol=c", "--app", "app:api_cache"], {"parameters"}),
         ("purge", ["--all"], set()),
@@ -197,6 +198,19 @@ def test_the_documented_json_keys_of_the_commands_in_service_are_the_printed_one
         )
         assert done.returncode == (1 if command == "explain" else 0), done.stderr
         check_document(command, json.loads(done.stdout), free_form)
+
+
+@pytest.mark.parametrize(
+    ("provider", "option", "model"),
+    [
+        ("anthropic", "model", anthropic.DEFAULT_MODEL),
+        ("openai", "model", openai.DEFAULT_MODEL),
+        ("openai", "embedding-model", openai.DEFAULT_EMBEDDING_MODEL),
+    ],
+)
+def test_the_models_of_built_in_operations_are_the_documented_ones(provider: str, option: str, model: str) -> None:
+    (row,) = [line for line in README.splitlines() if re.match(rf"\| `{provider}`[^`]*\| `model`", line)]
+    assert f"`{option}` (`{model}`)" in row
 
 
 def check_document(command: str, document: Any, free_form: set[str]) -> None:

@@ -1,6 +1,6 @@
 """The labelled tree: `# site: ENDPOINT` beside each call site, `# none` beside what looks like one and is none.
 
-`; ` parts two sites of one line, ` | ` the endpoints of a conditional URL, `?` stands for an endpoint that is not known.
+`; ` parts two sites of one line, ` | ` the endpoints of a conditional URL; `?` is an endpoint that is not known.
 """
 
 import itertools
@@ -62,12 +62,13 @@ def test_the_tree_has_enough_shapes_and_half_of_them_are_refusals():
     assert min(sites, len(REFUSALS)) >= 0.4 * (sites + len(REFUSALS))
 
 
-def test_every_labelled_site_is_found_and_nothing_else(report):
+def test_every_labelled_site_is_found_and_nothing_else(report, record_property):
     found = Counter((site.path, site.line) for site in report.call_sites)
     wanted = Counter({place: len(sites) for place, sites in SITES.items()})
     right = sum((found & wanted).values())
     precision, recall = right / sum(found.values()), right / sum(wanted.values())
-    print(f"precision {precision:.3f}, recall {recall:.3f} of {sum(wanted.values())} sites, {len(REFUSALS)} refusals")
+    record_property("precision", precision)
+    record_property("recall", recall)
     assert found - wanted == Counter()
     assert wanted - found == Counter()
     assert (precision, recall) == (1.0, 1.0)
@@ -80,7 +81,7 @@ def test_every_endpoint_is_the_labelled_one(report):
     assert found == SITES
 
 
-def test_the_groups_are_those_of_the_labels(report):
+def test_the_groups_are_those_of_the_labels(report, record_property):
     index, groups = Counter(), {}
     for site in report.call_sites:
         place = (site.path, site.line)
@@ -89,6 +90,6 @@ def test_the_groups_are_those_of_the_labels(report):
         index[place] += 1
     found, wanted = pairs(groups.values()), pairs(labelled_groups())
     f1 = 2 * len(found & wanted) / (len(found) + len(wanted))
-    print(f"pairwise F1 {f1:.3f} over {len(wanted)} pairs")
+    record_property("pairwise F1", f1)
     assert found == wanted
     assert f1 == 1.0

@@ -198,10 +198,15 @@ NOT_CALL_SITES = {
         import requests  # requests.get("a")
         text = "requests.get('https://api.example.com')"
     ''',
-    "a client handed over is not a call": """
+    "a method that is stored is not called": """
         import httpx
         client = httpx.Client()
-        run(client.get, "https://api.example.com")
+        TABLE.append(client.get)
+        register("get", client.get)
+        HANDLERS = {"get": client.get}
+        def keep(call):
+            TABLE.append(call)
+        keep(client.get)
     """,
     "an awaitable or callable of the same name": """
         import httpx

@@ -148,8 +148,11 @@ def test_finding_a_key_changes_nothing_of_a_psycopg2_transaction(cache: UnifiedA
     [
         ("CREATE VIEW v AS SELECT current_setting('app.tenant', true) AS t", "VIEW v", False),
         ("CREATE VIEW v AS SELECT user AS t", "VIEW v", False),
-        ("CREATE VIEW v AS SELECT 'current' AS users, id AS \"user\" FROM pg_item", "VIEW v", True),
+        ("CREATE VIEW v AS SELECT 'current' AS users, id AS \"user\", id AS show FROM pg_item", "VIEW v", True),
         ("CREATE FUNCTION f() RETURNS text STABLE LANGUAGE sql RETURN SESSION_USER", "FUNCTION f", False),
+        ("CREATE FUNCTION f() RETURNS text LANGUAGE sql AS 'SELECT /* a */ user /* b **/'", "FUNCTION f", False),
+        ("CREATE FUNCTION f() RETURNS text LANGUAGE sql AS 'SELECT ''--'' || user'", "FUNCTION f", False),
+        ("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1 /* user **/ -- show'", "FUNCTION f", True),
         ("CREATE FUNCTION f(x int) RETURNS int LANGUAGE sql AS 'SELECT 1 -- for a user, to show'", "FUNCTION f", True),
         ("CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'BEGIN EXECUTE ''SHOW app.x''; RETURN 1; END'",
          "FUNCTION f", False),

@@ -149,6 +149,33 @@ def test_a_probe_that_never_reports_is_lost_and_another_is_let_through(open_seco
     assert [breaker.allows(), breaker.allows()] == [True, False]
 
 
+def test_a_probe_that_is_given_back_lets_another_through_at_once():
+    clock = ManualClock()
+    breaker = opened(clock)
+    clock.advance(OPEN)
+    assert breaker.is_due()
+    probe = breaker.admits()
+    assert probe == 1
+    assert not breaker.is_due()
+    breaker.given_back(probe)
+    assert breaker.state == "open"
+    assert breaker.is_due()
+    assert breaker.admits() == 2
+
+
+def test_only_the_latest_probe_can_be_given_back():
+    clock = ManualClock()
+    breaker = opened(clock)
+    clock.advance(OPEN)
+    lost = breaker.admits()
+    clock.advance(LOST)
+    breaker.admits()
+    breaker.given_back(lost)
+    breaker.given_back(0)  # of who was let through while it was closed
+    assert breaker.state == "half-open"
+    assert breaker.admits() is None
+
+
 def test_a_lock_that_a_fork_left_taken_is_renewed():
     breaker = opened(ManualClock())
     holder = threading.Thread(target=breaker._lock.acquire)

@@ -338,8 +338,9 @@ def test_a_provider_without_its_key_is_left_out(upstream, make, call, monkeypatc
     ],
     ids=["an option", "a name", "an endpoint without its url"],
 )
+@pytest.mark.usefixtures("upstream")
 def test_a_provider_that_is_configured_wrongly_is_left_out_and_told_once(
-    upstream, make, call, caplog: pytest.LogCaptureFixture, providers: Any, told: str
+    make, call, caplog: pytest.LogCaptureFixture, providers: Any, told: str
 ) -> None:
     cache = make(**providers)
     for prompt in "ab":

@@ -288,3 +288,15 @@ def test_finding_a_key_rolls_no_other_sessions_write_back(cache: UnifiedAPICache
         assert cache.get_stats()["stored"] == 0
         reader.close()
     engine.dispose()
+
+
+def test_what_another_session_of_one_connection_has_not_committed_is_not_kept(
+    cache: UnifiedAPICache, server: dict[str, Any]
+) -> None:
+    engine = sa.create_engine(url(server, "psycopg2"), poolclass=StaticPool)
+    with Session(engine) as writer, Session(engine) as reader:
+        writer.execute(sa.text("UPDATE held SET x = 2"))
+        assert ask(cache, reader) == [2]
+        writer.rollback()
+    assert cache.get_stats()["stored"] == 0
+    engine.dispose()

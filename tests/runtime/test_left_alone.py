@@ -232,62 +232,87 @@ def test_while_a_provider_fails_a_repeat_is_answered_by_what_is_stored_and_asks_
 ) -> None:
     cache = make(**ONCE)
     upstream.script("anthropic", wire.failure(status))
-    for _ in range(4):
+    for _ in range(5):
         assert call(cache, operation="completion", prompt="same").provider == "openai"
-    assert (upstream.count("anthropic"), upstream.count("openai")) == (1, 1)
+    assert (upstream.count("anthropic"), upstream.count("openai")) == (2, 1)
     assert call(cache, operation="completion", prompt="other").provider == "openai"
-    assert upstream.count("anthropic") == 2
+    assert upstream.count("anthropic") == 3
+
+
+def test_a_provider_that_failed_all_attempts_of_a_call_is_not_asked_by_its_repeat(upstream, make, call, waits) -> None:
+    cache = make()
+    upstream.script("anthropic", wire.failure(500))
+    for _ in range(3):
+        assert call(cache, operation="completion", prompt="same").provider == "openai"
+    assert (upstream.count("anthropic"), upstream.count("openai"), len(waits)) == (2, 1, 1)
+
+
+def test_a_provider_that_failed_once_is_asked_again(upstream, make, call) -> None:
+    cache = make(**ONCE)
+    upstream.script("anthropic", wire.failure(500), wire.message("well"))
+    assert call(cache, operation="completion", prompt="same").provider == "openai"
+    assert call(cache, operation="completion", prompt="same").text == "well"
 
 
 def test_a_repeated_stream_is_answered_by_what_is_stored(upstream, make) -> None:
     cache = make(**ONCE)
     upstream.script("anthropic", wire.failure(500))
     upstream.script("openai", wire.stream(wire.chat_events("one ", "two")))
-    for _ in range(3):
+    for _ in range(4):
         assert "".join(cache.cached_stream_sync(operation="completion", prompt="same")) == "one two"
         assert cache.flush()
-    assert (upstream.count("anthropic"), upstream.count("openai")) == (1, 1)
+    assert (upstream.count("anthropic"), upstream.count("openai")) == (2, 1)
 
 
 def test_repeated_embeddings_are_answered_by_what_is_stored(upstream, make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APICACHE_MOCK", "1")
     cache = make(order=["openai", "mock"], **ONCE)
     upstream.script("embeddings", wire.failure(500))
-    for _ in range(3):
+    for _ in range(4):
         found = asyncio.run(cache.cached_api_calls([{"operation": "embedding", "text": text} for text in "ab"]))
         assert [each.provider for each in found] == ["mock", "mock"]
-    assert upstream.count("embeddings") == 1
+    assert upstream.count("embeddings") == 2
+
+
+def failing(upstream: Any, *others: Any) -> None:
+    """Have anthropic fail twice, then answer as given."""
+    upstream.script("anthropic", wire.failure(500), wire.failure(500), *others)
 
 
 def test_what_a_provider_has_stored_itself_goes_before(upstream, make, call) -> None:
     cache = make(**ONCE)
-    upstream.script("anthropic", wire.failure(500), wire.message("mine"), wire.failure(500))
-    assert call(cache, operation="completion", prompt="same").provider == "openai"
+    failing(upstream, wire.message("mine"), wire.failure(500))
+    for _ in range(2):
+        assert call(cache, operation="completion", prompt="same").provider == "openai"
     assert call(cache, operation="completion", prompt="same", provider="anthropic").text == "mine"
-    with pytest.raises(ProviderError):
-        call(cache, operation="completion", prompt="x", provider="anthropic")
+    for number in range(2):
+        with pytest.raises(ProviderError):
+            call(cache, operation="completion", prompt=str(number), provider="anthropic")
     assert call(cache, operation="completion", prompt="same").text == "mine"
 
 
 def test_a_provider_that_has_answered_since_is_asked_again(upstream, make, call) -> None:
     cache = make(**ONCE)
-    upstream.script("anthropic", wire.failure(500), wire.message("well"))
-    assert call(cache, operation="completion", prompt="same").provider == "openai"
+    failing(upstream, wire.message("well"))
+    for _ in range(3):
+        assert call(cache, operation="completion", prompt="same").provider == "openai"
     assert call(cache, operation="completion", prompt="other").text == "well"
     assert call(cache, operation="completion", prompt="same").text == "well"
 
 
 def test_past_half_a_minute_a_provider_that_failed_is_asked_again(upstream, make, call, clock) -> None:
     cache = make(**ONCE)
-    upstream.script("anthropic", wire.failure(500), wire.message("well"))
-    assert call(cache, operation="completion", prompt="same").provider == "openai"
+    failing(upstream, wire.message("well"))
+    for _ in range(3):
+        assert call(cache, operation="completion", prompt="same").provider == "openai"
     clock.advance(30)
     assert call(cache, operation="completion", prompt="same").text == "well"
 
 
 def test_while_the_cache_is_off_nothing_stored_is_counted_on(upstream, call, clock) -> None:
     cache = UnifiedAPICache.create(clock=clock, mode="off", providers=ONCE)
-    upstream.script("anthropic", wire.failure(500), wire.message("well"))
-    assert call(cache, operation="completion", prompt="same").provider == "openai"
+    failing(upstream, wire.message("well"))
+    for _ in range(2):
+        assert call(cache, operation="completion", prompt="same").provider == "openai"
     assert call(cache, operation="completion", prompt="same").text == "well"
     cache.close()

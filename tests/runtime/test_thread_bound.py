@@ -53,6 +53,7 @@ Ask = Callable[[UnifiedAPICache], Any]
 WANTED: list[dict[str, Any]] = [{"operation": "rows", "n": n} for n in (1, 2)]
 WAYS: dict[str, tuple[dict[str, Any], Ask]] = {
     "many": ({}, lambda cache: asyncio.run(cache.cached_api_calls(WANTED))),
+    "many, whose policy has threads": ({"threads": True}, lambda cache: asyncio.run(cache.cached_api_calls(WANTED))),
     "many, in threads": ({}, lambda cache: cache.cached_api_calls_sync(WANTED, concurrency=2)),
     "many, with a timeout": (TIMED[0], lambda cache: asyncio.run(cache.cached_api_calls(WANTED))),
     "many of sync code, with a timeout": (TIMED[0], lambda cache: cache.cached_api_calls_sync(WANTED)),
@@ -259,6 +260,29 @@ def test_what_a_load_raises_in_a_thread_is_raised_at_its_async_caller(
 
     assert asyncio.run(run()) is error
     assert calls == [1]
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_a_generator_exit_of_a_batched_function_is_told_to_its_callers(
+    cache: UnifiedAPICache, *, is_async: bool
+) -> None:
+    async def later(ns: list[int]) -> list[int]:
+        await asyncio.sleep(0)
+        return at_once(ns)
+
+    def at_once(ns: list[int]) -> list[int]:
+        raise GeneratorExit
+
+    cache.batched("rows", over="n")(later if is_async else at_once)
+
+    async def run() -> list[Any]:
+        calls = [cache.cached_api_call(**call) for call in WANTED]
+        found = await asyncio.gather(*calls, return_exceptions=True)
+        return found + await cache.cached_api_calls(WANTED, return_exceptions=True)
+
+    for error in asyncio.run(run()):
+        assert type(error) is RuntimeError
+        assert "'rows' raised GeneratorExit" in str(error)
 
 
 # What belongs to a thread or a loop.

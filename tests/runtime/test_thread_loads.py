@@ -11,7 +11,6 @@ import pytest
 
 from apicache import InputError, LoadTimeoutError, UnifiedAPICache, cached_db_query
 from apicache.clock import ManualClock
-from apicache.planning import Plan
 from apicache.tier import TierPlace
 from apicache.tiers import build
 from apicache.tiers.memory import MemoryTier
@@ -171,16 +170,10 @@ def many(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     cache.close()
 
 
-@pytest.fixture
-def may_be_spread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Plan, "may_be_spread", True)
-
-
-@pytest.mark.usefixtures("may_be_spread")
 def test_many_sync_loads_are_made_at_once_in_the_callers_context(many: UnifiedAPICache) -> None:
     together = threading.Barrier(3, timeout=SECONDS)
 
-    @many.operation("meet")
+    @many.operation("meet", threads=True)
     def meet(n: int) -> list[Any]:
         together.wait()
         return [n, WHO.get()]
@@ -192,12 +185,11 @@ def test_many_sync_loads_are_made_at_once_in_the_callers_context(many: UnifiedAP
     assert asyncio.run(run()) == [[n, "the caller"] for n in (1, 2, 3)]
 
 
-@pytest.mark.usefixtures("may_be_spread")
 def test_no_more_threads_than_concurrency(many: UnifiedAPICache) -> None:
     running, most, lock = 0, 0, threading.Lock()
     pair = threading.Barrier(2, timeout=SECONDS)
 
-    @many.operation("count")
+    @many.operation("count", threads=True)
     def count(n: int) -> int:
         nonlocal running, most
         with lock:
@@ -214,9 +206,8 @@ def test_no_more_threads_than_concurrency(many: UnifiedAPICache) -> None:
     assert most == 2
 
 
-@pytest.mark.usefixtures("may_be_spread")
 def test_a_concurrency_of_1_stays_in_the_callers_thread(many: UnifiedAPICache) -> None:
-    many.operation("which")(which_thread)
+    many.operation("which", threads=True)(which_thread)
     wanted = [{"operation": "which", "n": n} for n in (1, 2)]
     assert asyncio.run(many.cached_api_calls(wanted, concurrency=1)) == [1, 2]
     assert set(threads) == {threading.get_ident()}
@@ -229,9 +220,8 @@ def test_many_sync_loads_are_made_one_after_another_in_the_callers_thread(many: 
     assert threads == [threading.get_ident()] * 2
 
 
-@pytest.mark.usefixtures("may_be_spread")
 def test_batches_of_many_calls_are_made_in_the_callers_thread(many: UnifiedAPICache) -> None:
-    @many.batched("double", over="n")
+    @many.batched("double", over="n", threads=True)
     def double(ns: list[int]) -> list[int]:
         which_thread(0)
         return [2 * n for n in ns]
@@ -240,9 +230,8 @@ def test_batches_of_many_calls_are_made_in_the_callers_thread(many: UnifiedAPICa
     assert threads == [threading.get_ident()]
 
 
-@pytest.mark.usefixtures("may_be_spread")
 def test_a_load_in_a_thread_may_call_the_cache_for_its_own_key(cache: UnifiedAPICache) -> None:
-    @cache.operation("again")
+    @cache.operation("again", threads=True)
     def again(n: int) -> int:
         depth = WHO.get()
         if depth == "inside":

@@ -8,8 +8,9 @@ databases' sessions the engine's own settings are seen, and what PostgreSQL repo
 afterwards (`SET ROLE`, a tenant's setting) is not, so a connection is cached only where `using(scope=...)` names whose
 answers they are. An engine (by `cached_db_query`) and a Session that has no connection yet take any of their pool's.
 SQLAlchemy only rolls back what returns to a pool, so with PostgreSQL the one that answers is asked whether it is as it
-was opened: where it is not, or where rows have a security of their own, the answer is not kept, and the engine needs a
-scope from then on. With MySQL it is not asked: give a scope where connections go back with such settings.
+was opened: where it is not, where rows have a security of their own, or where code speaks of the session, the answer is
+not kept, and the engine needs a scope from then on. With MySQL it is not asked: give a scope where connections go back
+with such settings. Only what an engine answers is refreshed in the background.
 """
 
 import functools
@@ -226,6 +227,8 @@ class _Call:
         """What is known of the session that answers; None where any of the engine's may."""
         if dialect == "sqlite":
             return self._sqlite(read, settings)
+        if not sqlalchemy_pools.gives_each_its_own(self.engine.pool):
+            raise UnidentifiableError("its pool gives one connection to several, whose transactions cannot be seen")
         self._check_transaction()
         if self.connection is None:
             return None

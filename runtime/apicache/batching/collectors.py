@@ -254,6 +254,12 @@ class _Collector:
             results = matched(self._batching.form, batch.items, answer)
         except Exception as error:  # noqa: BLE001 - every caller raises it
             results = failed(error, len(batch.items))
+        except GeneratorExit as error:
+            if asyncio._get_running_loop() is None or asyncio.current_task() is not batch.task:  # noqa: SLF001 - as above
+                raise  # it is this coroutine that is closed
+            told = RuntimeError(f"the function of operation {self._batching.form.operation!r} raised GeneratorExit")
+            told.__cause__ = error
+            results = failed(told, len(batch.items))
         finally:
             batch.end()
             if results is None:

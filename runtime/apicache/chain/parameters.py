@@ -90,7 +90,7 @@ def embedding_of(provider: str, call: ProviderCall) -> EmbeddingInput:
     """The call's parameters; raises InputError naming the one that does not fit."""
     given = _given(call)
     _check_names(provider, call.operation, given, EMBEDDING_PARAMETERS)
-    if "text" not in given and "texts" not in call.parameters:
+    if "text" in call.parameters and "text" not in given and "texts" not in given:  # None, of one who has no other name
         raise InputError(f"operation {call.operation!r} needs 'text': what is to be embedded")
     if ("text" in given) == ("texts" in given):
         raise InputError(f"operation {call.operation!r} takes either 'text' or 'texts'; give one of them")

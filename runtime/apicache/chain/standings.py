@@ -17,6 +17,8 @@ _log = logging.getLogger("apicache")
 
 FAILURES_MAX: Final = 6
 """Failed attempts in a row that open the breaker: of a provider that fails one in ten, one row in a million."""
+_FAILING: Final = 2
+"""Failed attempts in a row after which a stored answer of another provider is enough: those of one call, by default."""
 _OPEN_SECONDS: Final = 1.0
 _OPEN_SECONDS_MAX: Final = 30.0
 WAIT_MAX: Final = 60.0
@@ -45,8 +47,8 @@ class Standing:
         """What the last failed attempt ended with: the text, the status, and until when the upstream asks to wait."""
         self._waits: dict[str, _Wait] = {}
         """By model: a rate limit is a model's own."""
-        self._failed_at: float | None = None
-        """When the last attempt failed; None when it was answered."""
+        self._failing, self._failed_at = 0, 0.0
+        """How many of the last attempts failed, in a way that another provider need not, and when the last one did."""
         self.breaker = Breaker(clock, _OPEN_SECONDS, _OPEN_SECONDS_MAX)
         self.latency: float | None = None
         """A decayed mean of the seconds that its answers took."""
@@ -89,6 +91,18 @@ class Standing:
             self.breaker.given_back(probe)
             raise
 
+    def _left_alone(self) -> NotAskedError:
+        """The error in the place of an attempt, with what the upstream answered last."""
+        with self._lock:
+            told, status, until = self._last
+        wait = until - self._clock.monotonic()
+        return NotAskedError(
+            f"{self.name} has failed {FAILURES_MAX} times in a row: it is left alone; at last, {told}",
+            "unavailable",
+            status=status,
+            retry_after=wait if wait > 0 else None,
+        )
+
     def waits(self, model: str) -> float:
         """Seconds for which it is to be left alone, by its own word; 0 for none."""
         wait = self._waits.get(model)
@@ -112,29 +126,16 @@ class Standing:
         return self.breaker.is_closed() and not any(map(self.waits, list(self._waits)))
 
     def fails(self, model: str) -> bool:
-        """Whether it is left alone, or has failed a moment ago and has answered nothing since."""
-        at = self._failed_at
-        is_failing = at is not None and self._clock.monotonic() - at < _OPEN_SECONDS_MAX
+        """Whether it is left alone, or has failed again and again until a moment ago."""
+        is_failing = self._failing >= _FAILING and self._clock.monotonic() - self._failed_at < _OPEN_SECONDS_MAX
         return is_failing or not self.breaker.is_closed() or self.waits(model) > 0
-
-    def _left_alone(self) -> NotAskedError:
-        """The error in the place of an attempt, with what the upstream answered last."""
-        with self._lock:
-            told, status, until = self._last
-        wait = until - self._clock.monotonic()
-        return NotAskedError(
-            f"{self.name} has failed {FAILURES_MAX} times in a row: it is left alone; at last, {told}",
-            "unavailable",
-            status=status,
-            retry_after=wait if wait > 0 else None,
-        )
 
     def answered(self, seconds: float, tokens: Tokens, cost: float | None) -> None:
         """The attempt ended with an answer."""
         self.breaker.succeeded()
         with self._lock:
             self._in_a_row = 0
-            self._failed_at = None
+            self._failing = 0
             self._answers += 1
             self.latency = seconds if self.latency is None else self.latency + _DECAY * (seconds - self.latency)
             self._cost += cost or 0.0
@@ -147,10 +148,10 @@ class Standing:
         until = now + (error.retry_after or 0.0)
         with self._lock:
             self._last = (str(error), error.status, until)
-            self._failed_at = now if error.kind in FALLS_THROUGH else None
+            self._failing, self._failed_at = (self._failing + 1 if error.kind in FALLS_THROUGH else 0), now
             if error.retry_after and error.kind in WORTH_A_RETRY:
                 if len(self._waits) >= _MODELS_MAX:  # names come from callers
-                    self._waits.clear()
+                    del self._waits[next(iter(self._waits))]
                 self._waits[model] = _Wait(now + min(error.retry_after, WAIT_MAX), str(error), error.kind, error.status)
             self._errors[error.kind] += 1
             self._in_a_row = self._in_a_row + 1 if error.kind in WORTH_A_RETRY else 0
@@ -164,7 +165,7 @@ class Standing:
         """Nobody waited for the end of an answer that had begun."""
         self.breaker.succeeded()
         with self._lock:
-            self._failed_at = None
+            self._failing = 0
             self._errors["abandoned"] += 1
 
     def not_asked(self) -> None:

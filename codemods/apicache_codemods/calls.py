@@ -7,7 +7,8 @@ not the size of the module.
 import ast
 import re
 from bisect import bisect_left
-from collections.abc import Collection, Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from functools import cached_property
 
 import msgspec
@@ -19,10 +20,10 @@ from apicache_codemods.scopes import Frame, Scope
 
 # Patterns that begin with a literal: the engine then skips through the text, twenty times as fast as from a word on.
 _ATTRIBUTE_USED = re.compile(r"\.\s*(\w+)\s*([(,)\]}#\n]|if\b|else\b|(?<=\n)|\Z)")
+_NONE: frozenset[str] = frozenset()
 _IN_ARGUMENTS = frozenset({",", ")"})
 _CALLABLE_MADE = re.compile(r"(?:getattr[ \t]*\([ \t]*[\w.]+[ \t]*,[ \t]*(?:[\"'](\w+)[\"'])?|partial[ \t]*\()")
 _KEEPING = re.compile(r"[ \t]*(?:([\w., \t]+?)[ \t]*(?::[^=\n]*)?=(?!=)|for[ \t]+([\w, \t]+?)[ \t]+in\b)")
-_CALLED_AGAIN = re.compile(r"(?:\)|\])(\()")
 _PARTIAL_PASSED = re.compile(r"(?:[(,=]|^)[ \t]*(?:functools\.)?(partial)[ \t]*\(", re.MULTILINE)
 
 
@@ -47,11 +48,14 @@ class Calls:
     def __init__(self, module: Module) -> None:
         self._module = module
         self._by_name: dict[str, list[Candidate]] = {}
+        self._indirect: list[Candidate] = []
+        self._handing: list[Candidate] = []
+        self._handing_of: tuple[AbstractSet[str], AbstractSet[str]] = (_NONE, _NONE)
 
     def named(self, attributes: Iterable[str], alone: Iterable[str]) -> list[Candidate]:
         """Every call written `x.attribute(...)` or `name(...)` with one of those given, in source order."""
         wanted = {f".{name}" for name in attributes if name in self._attributes} | set(alone)
-        self._search(wanted - self._by_name.keys())
+        self._search(wanted)
         found = [candidate for name in wanted for candidate in self._by_name[name]]
         return sorted(found, key=lambda each: (each.call.lineno, each.call.col_offset, -_end(each.call)))
 
@@ -81,7 +85,7 @@ class Calls:
                 mentioned.append((line, start, name, after))
         return called, mentioned
 
-    def keeping(self, attributes: Container[str]) -> set[str]:
+    def keeping(self, attributes: AbstractSet[str]) -> set[str]:
         """The names, of variables and of attributes, that keep what makes a request: `fetch = client.get`."""
         text = self._module.source.text
         starts = [start for _, start, name, _ in self._mentioned if name in attributes]
@@ -104,50 +108,64 @@ class Calls:
             if f".{name} =" in text or f".{name}:" in text or any(name in each.bindings for each in classes)
         }
 
-    @cached_property
-    def indirect(self) -> list[Candidate]:
-        """The calls of what another call or a look-up gives: `getattr(requests, "get")(url)`, `METHODS[name](url)`."""
-        text = self._module.source.text
-        if ")(" not in text and "](" not in text:
-            return []
-        lines = sorted(set(_hits(_CALLED_AGAIN, text)[0]))
-        return [each for each in self._candidates(lines) if isinstance(each.call.func, ast.Call | ast.Subscript)]
+    def candidates(
+        self, attributes: AbstractSet[str], alone: AbstractSet[str], passed: AbstractSet[str]
+    ) -> list[Candidate]:
+        """Every call that could make a request, those written plainly first.
 
-    def handing(self, attributes: Container[str], names: Collection[str]) -> list[Candidate]:
-        """The calls that are passed a method named in `attributes`, one kept under one of `names`, or a partial."""
+        `x.attribute(...)` and `name(...)` as `named` finds them; the calls of what another call or a look-up gives:
+        `getattr(requests, "get")(url)`, `METHODS[name](url)`; the calls that are passed a method named in `attributes`,
+        one kept under a name of `passed`, or a partial.
+        """
+        self._search({f".{name}" for name in attributes if name in self._attributes} | alone, attributes, passed)
+        return [*self.named(attributes, alone), *self._indirect, *self._handing]
+
+    def _handing_lines(self, attributes: AbstractSet[str], passed: AbstractSet[str]) -> set[int]:
         text = self._module.source.text
         lines = {line for line, _, name, after in self._mentioned if after in _IN_ARGUMENTS and name in attributes}
-        passed = [name for name in names if f"{name}," in text or f"{name})" in text]
-        if passed:
-            lines |= set(_hits(re.compile(rf"({'|'.join(passed)})[ \t]*[,)]"), text)[0])
-        if "partial" in text:
-            lines |= set(_hits(_PARTIAL_PASSED, text)[0])
-        return [
-            msgspec.structs.replace(each, handed=given)
-            for each in self._candidates(sorted(lines))
-            for given in (*each.call.args, *(keyword.value for keyword in each.call.keywords))
-            if _is_handed(given, attributes, names)
-        ]
+        for name in passed:
+            lines |= {line for end in _IN_ARGUMENTS for line in _lines_of(f"{name}{end}", text)}
+        return lines | (set(_hits(_PARTIAL_PASSED, text)[0]) if "partial" in text else set())
 
-    def _candidates(self, lines: list[int]) -> Iterator[Candidate]:
-        if lines:
-            search = _Search(lines)
-            for call, frame in search.module(self._module):
-                yield Candidate(call, frame, call in search.awaited)
+    @cached_property
+    def _indirect_lines(self) -> set[int]:
+        text = self._module.source.text
+        return {line for written in (")(", "](") for line in _lines_of(written, text)}
 
-    def _search(self, names: set[str]) -> None:
-        if not names:
-            return
+    def _search(
+        self, names: AbstractSet[str], attributes: AbstractSet[str] = _NONE, passed: AbstractSet[str] = _NONE
+    ) -> None:
+        """Find the calls written with names not searched for yet; with `attributes`, the others of `candidates` too."""
+        names -= self._by_name.keys()
         self._by_name |= {name: [] for name in names}
-        lines = sorted({line for name in names for line in self._lines(name)})
+        lines = {line for name in names for line in self._lines(name)}
+        wanted = (attributes, passed)
+        if attributes and wanted != self._handing_of:
+            lines |= self._indirect_lines | self._handing_lines(attributes, passed)
+            self._handing_of, self._indirect, self._handing = wanted, [], []
+        else:
+            attributes = _NONE
         if not lines:
             return
-        search = _Search(lines)
+        search = _Search(sorted(lines))
         for call, frame in search.module(self._module):
             function = call.func
             name = f".{function.attr}" if isinstance(function, ast.Attribute) else getattr(function, "id", None)
             if name in names:
                 self._by_name[name].append(Candidate(call, frame, call in search.awaited))
+            if attributes:
+                self._note(Candidate(call, frame, call in search.awaited), attributes, passed)
+
+    def _note(self, candidate: Candidate, attributes: AbstractSet[str], passed: AbstractSet[str]) -> None:
+        call = candidate.call
+        if isinstance(call.func, ast.Call | ast.Subscript):
+            self._indirect.append(candidate)
+        for given in call.args:
+            if _is_handed(given, attributes, passed):
+                self._handing.append(msgspec.structs.replace(candidate, handed=given))
+        for keyword in call.keywords:
+            if _is_handed(keyword.value, attributes, passed):
+                self._handing.append(msgspec.structs.replace(candidate, handed=keyword.value))
 
     def _lines(self, name: str) -> list[int]:
         if name.startswith("."):
@@ -168,16 +186,22 @@ def _hits(pattern: re.Pattern[str], text: str) -> tuple[list[int], list[str]]:
     return lines, groups
 
 
-def _is_handed(given: ast.expr, attributes: Container[str], names: Container[str]) -> bool:
-    match given:
-        case ast.Attribute(attr=name):
-            return name in attributes or name in names
-        case ast.Name(id=name):
-            return name in names
-        case ast.Call(func=ast.Name(id="partial") | ast.Attribute(attr="partial")):
-            return True
-        case _:
-            return False
+def _lines_of(written: str, text: str) -> Iterator[int]:
+    """The lines on which a text holds `written`."""
+    line, start, at = 1, 0, text.find(written)
+    while at >= 0:
+        line += text.count("\n", start, at)
+        yield line
+        start, at = at, text.find(written, at + 1)
+
+
+def _is_handed(given: ast.expr, attributes: AbstractSet[str], names: AbstractSet[str]) -> bool:
+    if isinstance(given, ast.Attribute):
+        return given.attr in attributes or given.attr in names
+    if isinstance(given, ast.Name):
+        return given.id in names
+    called = given.func if isinstance(given, ast.Call) else None
+    return getattr(called, "attr", getattr(called, "id", "")) == "partial"
 
 
 def _end(call: ast.Call) -> int:

@@ -7,7 +7,8 @@ from apicache_codemods.detector import Catalogue
 from apicache_codemods.prefilter import Prefilter
 from apicache_codemods.project import Project
 
-_MADE = re.compile(r"^[ \t]*(?:self\.)?(\w+)[ \t]*(?::[^=\n]+)?=[ \t]*(?:await[ \t]+)?(?:\w+\.)*(\w+)\(", re.MULTILINE)
+_MADE = re.compile(r"=[ \t]*(?:await[ \t]+)?(?:\w+\.)*(\w+)\(")
+_ASSIGNED = re.compile(r"[ \t]*(self\.)?(\w+)[ \t]*(?::[^=\n]+)?\Z")
 _ENTERED = re.compile(r"with[ \t]+(?:\w+\.)*(\w+)\([^\n]*\bas[ \t]+(\w+)")
 _ANNOTATED = re.compile(r":[ \t]*[\"']?(?:\w+\.)*([A-Z]\w*)")
 _NAME_BEFORE = re.compile(r"(\w+)[ \t]*\Z")
@@ -42,7 +43,7 @@ class HandedOver:
         if not names:
             return
         given = _given(names)
-        makes_own = any("self." in hit[0] and hit[2] in self._makers for hit in _MADE.finditer(text))
+        makes_own = any(own for own, _ in _made(text, self._makers))
         bases = {base for hit in _DERIVED.finditer(text) for base in re.findall(r"\w+", hit[1])}
         for alias, target in taken:
             derives = alias in bases
@@ -63,13 +64,23 @@ class HandedOver:
         """Names that seem to hold a client: made by a constructor or by what is named like a factory, or annotated."""
         factories = {name for name in known if _FACTORY.search(name)}
         makers = self._makers | factories
-        names = {hit[1] for hit in _MADE.finditer(text) if hit[2] in makers}
+        names = {name for _, name in _made(text, makers)}
         names |= {hit[2] for hit in _ENTERED.finditer(text) if hit[1] in makers}
         for hit in _ANNOTATED.finditer(text):
             if hit[1] in self._makers:
                 before = _NAME_BEFORE.search(text, max(0, hit.start() - _LONGEST_NAME), hit.start())
                 names |= {before[1]} if before is not None else set()
         return names | {name for name in known if name[0].islower() and name not in self._project.libraries}
+
+
+def _made(text: str, makers: Collection[str]) -> Iterator[tuple[bool, str]]:
+    """What is assigned a call of one of `makers`: whether to an attribute of `self`, and the name."""
+    for hit in _MADE.finditer(text):
+        if hit[1] in makers:
+            line = text.rfind("\n", 0, hit.start()) + 1
+            assigned = _ASSIGNED.match(text, line, hit.start())
+            if assigned is not None:
+                yield assigned[1] is not None, assigned[2]
 
 
 def _given(names: Collection[str]) -> re.Pattern[str]:

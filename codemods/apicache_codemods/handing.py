@@ -183,10 +183,19 @@ def _is_used(name: str, node: ast.AST) -> bool:
 
 
 def _uses(call: ast.Call, name: str) -> bool:
-    given = [call.func, *call.args, *(keyword.value for keyword in call.keywords)]
+    """Whether a call calls what is passed on with what is passed on, or hands it to what does.
+
+    A function that is called with arguments of the function around it is written out there: that call is the site.
+    """
+    passes_on = any(isinstance(each, ast.Starred) for each in call.args)
+    passes_on = passes_on or any(keyword.arg is None for keyword in call.keywords)
+    if isinstance(call.func, ast.Name) and call.func.id == name:
+        return passes_on or not (call.args or call.keywords)
+    given = [*call.args, *(keyword.value for keyword in call.keywords)]
     plain = [each.value if isinstance(each, ast.Starred) else each for each in given]
-    used = any(isinstance(each, ast.Name) and each.id == name for each in plain)
-    return used and not (last_name(call.func) in _STORING and last_name(call.func) != name)
+    handed = any(isinstance(each, ast.Name) and each.id == name for each in plain)
+    called = last_name(call.func)
+    return handed and called not in _STORING and (passes_on or bool(_RUNNING.search(called)))
 
 
 def _calls_in(node: ast.AST) -> tuple[list[ast.Call], list[ast.AST]]:

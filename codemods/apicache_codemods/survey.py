@@ -234,9 +234,8 @@ class Survey:
     ) -> Iterator[Candidate]:
         """The calls of a module that could make a request, the plainly written ones first."""
         call_names = self._catalogue.call_names
-        yield from calls.named(call_names | self._kept, words.keys() | kept)
-        yield from calls.indirect
-        yield from calls.handing(call_names, kept | self._imported_functions(module, words))
+        passed = kept | self._imported_functions(module, words)
+        yield from calls.candidates(call_names | self._kept, words.keys() | kept, passed)
 
     def _imported_functions(self, module: Module, words: Iterable[str]) -> set[str]:
         """Those of a module's names that are functions of a library which make a request."""

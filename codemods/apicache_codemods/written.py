@@ -15,7 +15,7 @@ from apicache_codemods.scopes import Frame, Scope, lookup
 _ITEM = re.compile(r"\][ \t]*(?::[^=\n]+)?=(?!=)")
 _COLLECTION = re.compile(r"[ \t]*(?:\w+\.)?(\w+)\[")
 _PUT = re.compile(r"\.(?:append|appendleft|add|set|put|put_nowait|setdefault)\(")
-_ATTRIBUTE = re.compile(r"\.(\w+)[ \t]*(?::[^=\n(]+)?=(?!=)")
+_ATTRIBUTE = re.compile(r"\.(\w+)[ \t]*[:=](?!=)")
 _ENTERED = re.compile(r"\bas[ \t]+\w+(?:\.\w+)?\.(\w+)")
 _WORD_BEFORE = re.compile(r"\w+\Z")
 _LONGEST_NAME = 60

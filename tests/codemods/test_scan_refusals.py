@@ -242,9 +242,9 @@ NOT_CALL_SITES = {
         client.create(model="m")
         client.api_key.get("a")
     """,
-    "getattr by a name that is not known": """
+    "getattr by a name that is not known, of what is no client": """
         import requests
-        getattr(requests, method)("https://api.example.com")
+        getattr(requests.Response(), method)("https://api.example.com")
     """,
     "an annotation of something else": """
         import httpx

@@ -13,6 +13,8 @@ from apicache_scenarios.load.default_run import run_default
 from apicache_scenarios.load.result import BenchResult
 from apicache_scenarios.load.settings import BenchSettings
 
+pytestmark = pytest.mark.xdist_group("performance")  # they look at one run
+
 # A small run: the figures are far from the bounds, whatever else the machine does.
 SETTINGS = BenchSettings(requests=600, direct_calls=100, population=100, concurrency=16)
 EXPECTED_HIT_RATE = 0.5

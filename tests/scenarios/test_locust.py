@@ -18,6 +18,8 @@ from apicache_scenarios.load.result import load, unpacked
 from apicache_scenarios.load.scenario_run import plan_of_file
 from apicache_scenarios.load.settings import FileSettings
 
+pytestmark = pytest.mark.xdist_group("locust")  # they look at one run
+
 WORKERS = 3
 APPLICATION = """
 import asyncio

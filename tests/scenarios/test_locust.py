@@ -163,7 +163,8 @@ def test_the_run_is_whole_open_and_traced(merged, told):
     assert all(block.lag is not None for block in merged.blocks)
     keys = sum(len(unpacked(block.keys)) for block in merged.blocks if block.keys)
     assert keys >= merged.arms["cached"].requests
-    assert merged.cost_per_call["quote"] == pytest.approx(0.002, rel=0.05)  # misses are counted a moment apart from their calls
+    # Misses are counted a moment apart from their calls.
+    assert merged.cost_per_call["quote"] == pytest.approx(0.002, rel=0.05)
 
 
 def test_a_missed_threshold_is_the_masters_exit_code(told):

@@ -40,8 +40,6 @@ class Attributes:
     def of(self, value: Value, name: str) -> Values:  # noqa: C901, PLR0911 - one row per kind of value
         """What an attribute of a value is worth; at least one alternative."""
         match value:
-            case Unknown():
-                return (UNKNOWN,)
             case ProjectModule(location=location):
                 return self._imports.member(location, name) or (UNKNOWN,)
             case External(name=outer):

@@ -22,9 +22,9 @@ from apicache_codemods.scopes import Frame, Scope
 _ATTRIBUTE_USED = re.compile(r"\.\s*(\w+)\s*([(,)\]}#\n]|if\b|else\b|(?<=\n)|\Z)")
 _NONE: frozenset[str] = frozenset()
 _IN_ARGUMENTS = frozenset({",", ")"})
-_LOOKED_UP = re.compile(r"getattr[ \t]*\([ \t]*[\w.]+[ \t]*,[ \t]*(?:[\"'](\w+)[\"'])?")
-_PARTIAL = re.compile(r"partial[ \t]*(\()")
+_CALLABLE_MADE = re.compile(r"(?:getattr[ \t]*\([ \t]*[\w.]+[ \t]*,[ \t]*(?:[\"'](\w+)[\"'])?|partial[ \t]*\()")
 _KEEPING = re.compile(r"[ \t]*(?:([\w., \t]+?)[ \t]*(?::[^=\n]*)?=(?!=)|for[ \t]+([\w, \t]+?)[ \t]+in\b)")
+_PARTIAL_PASSED = re.compile(r"(?:[(,=]|^)[ \t]*(?:functools\.)?(partial)[ \t]*\(", re.MULTILINE)
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -89,8 +89,7 @@ class Calls:
         """The names, of variables and of attributes, that keep what makes a request: `fetch = client.get`."""
         text = self._module.source.text
         starts = [start for _, start, name, _ in self._mentioned if name in attributes]
-        starts += [hit.start() for hit in _LOOKED_UP.finditer(text) if hit[1] is None or hit[1] in attributes]
-        starts += [hit.start() for hit in _PARTIAL.finditer(text)]
+        starts += [hit.start() for hit in _CALLABLE_MADE.finditer(text) if hit[1] is None or hit[1] in attributes]
         kept: set[str] = set()
         for start in starts:
             keeping = _KEEPING.match(text, text.rfind("\n", 0, start) + 1)
@@ -126,7 +125,7 @@ class Calls:
         lines = {line for line, _, name, after in self._mentioned if after in _IN_ARGUMENTS and name in attributes}
         for name in passed:
             lines |= {line for end in _IN_ARGUMENTS for line in _lines_of(f"{name}{end}", text)}
-        return lines | (set(_hits(_PARTIAL, text)[0]) if "partial" in text else set())
+        return lines | (set(_hits(_PARTIAL_PASSED, text)[0]) if "partial" in text else set())
 
     @cached_property
     def _indirect_lines(self) -> set[int]:

@@ -21,16 +21,10 @@ from apicache_codemods.values import (
     ProjectClass,
     ProjectFunction,
     ProjectInstance,
-    Text,
-    Unknown,
     Unnamed,
     Value,
     Values,
 )
-
-
-_KEPT = (Client, Member, Partial, ProjectInstance, Collection, Literal)
-"""What a collection must hold to be looked into: a table of the project's functions or classes leads nowhere."""
 
 
 class Carriers:
@@ -101,8 +95,6 @@ class Carriers:
 
     def _of_value(self, value: Value) -> Handles | None:  # noqa: C901, PLR0911 - one row per kind of value
         match value:
-            case Unknown() | Text():
-                return None
             case Client() | Member() | Unnamed():
                 return DIRECT
             case Partial(function=inner):
@@ -129,7 +121,7 @@ class Carriers:
     def _of_literal(self, value: Literal) -> Handles | None:
         self._open.add(value.node)
         try:
-            return self._of_values(tuple(each for each in self._resolver.elements(value) if isinstance(each, _KEPT)))
+            return self._of_values(self._resolver.elements(value))
         finally:
             self._open.discard(value.node)
 

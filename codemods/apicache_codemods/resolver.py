@@ -262,8 +262,6 @@ class Resolver:
     def called(self, callee: Value, call: ast.Call, frame: Frame) -> Values:  # noqa: PLR0911 - as above
         """What calling a value gives."""
         match callee:
-            case Unknown():
-                return (UNKNOWN,)
             case External(name=name):
                 return self._called_external(name, call, frame)
             case ProjectClass() as of:

@@ -5,20 +5,24 @@ Tests are no package; load it by its path:
     spec = importlib.util.spec_from_file_location("provider_server", Path(__file__).with_name("provider_server.py"))
     wire = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(wire)
-    upstream = wire.upstream  # the fixture
+    upstream = wire.upstream  # the fixture; `wire.waits` is another
 
 `upstream.script("anthropic", wire.failure(529), wire.message("hello"))` queues answers, the last of which stays;
 `upstream.script("openai", lambda asked: ...)` decides by what is asked. Unscripted, each answers in its own format.
 """
 
+import asyncio
 import collections
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
 import pytest
+
+from apicache.clock import ManualClock
 
 PATHS = {
     "anthropic": "/v1/messages",
@@ -339,3 +343,24 @@ def upstream(monkeypatch: pytest.MonkeyPatch) -> Iterator[ProviderServer]:
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch, clock: ManualClock) -> list[float]:
+    """What is waited, without waiting: the clock is advanced by it."""
+    waited: list[float] = []
+    sleep = asyncio.sleep
+
+    def advance(seconds: float) -> None:
+        if seconds:
+            waited.append(seconds)
+            clock.advance(seconds)
+
+    async def advance_async(seconds: float, result: Any = None) -> Any:
+        advance(seconds)
+        await sleep(0)
+        return result
+
+    monkeypatch.setattr(time, "sleep", advance)
+    monkeypatch.setattr(asyncio, "sleep", advance_async)
+    return waited

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,29 +28,9 @@ _spec = importlib.util.spec_from_file_location("provider_server", Path(__file__)
 wire: Any = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(wire)
 upstream = wire.upstream
+waits = wire.waits
 
 ONCE = {"retries": 0, "retries_alone": 0}
-
-
-@pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch, clock: ManualClock) -> list[float]:
-    """What is waited, without waiting: the clock is advanced by it."""
-    waited: list[float] = []
-    sleep = asyncio.sleep
-
-    def advance(seconds: float) -> None:
-        if seconds:
-            waited.append(seconds)
-            clock.advance(seconds)
-
-    async def advance_async(seconds: float, result: Any = None) -> Any:
-        advance(seconds)
-        await sleep(0)
-        return result
-
-    monkeypatch.setattr(time, "sleep", advance)
-    monkeypatch.setattr(asyncio, "sleep", advance_async)
-    return waited
 
 
 @pytest.fixture

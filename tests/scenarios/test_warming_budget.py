@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from apicache import UnifiedAPICache
+from apicache.chain.parameters import DEFAULT_MAX_TOKENS
 from apicache_scenarios.format.loading import load_checked
 from apicache_scenarios.format.model import Budget, Case
 from apicache_scenarios.warming.estimates import Estimates
@@ -148,3 +149,12 @@ def test_a_dry_run_makes_no_call_and_tells_what_there_would_be(cache):
 def test_a_dry_run_tells_how_long_the_declared_rate_makes_it_take(cache):
     [(file, _)] = files_of(cache, ten("{}", defaults="{rate: 60/min}"))
     assert dry_run(cache, [file], WarmOptions(), directory=Path("cache")).seconds == 9.0
+
+
+def test_an_answer_without_a_bound_is_estimated_at_what_the_built_in_operations_ask_for(cache):
+    estimates = Estimates(cache)
+    unbounded, bounded = (
+        estimates.of(case("completion", prompt="x", model="gpt-4o-mini", max_tokens=bound)).ceiling
+        for bound in (None, DEFAULT_MAX_TOKENS)
+    )
+    assert unbounded == bounded > 0

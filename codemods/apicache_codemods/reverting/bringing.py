@@ -10,7 +10,7 @@ import libcst as cst
 from apicache_codemods.bindings import Assigned, Defined, Imported
 from apicache_codemods.project import Module
 from apicache_codemods.reverting.file_work import FileWork, assignment_of
-from apicache_codemods.reverting.inlining import CannotInlineError, names_in
+from apicache_codemods.reverting.inlining import CannotInlineError, ValueNames, names_in
 from apicache_codemods.reverting.uses import Uses
 from apicache_codemods.rewriting.generalise import free_name
 from apicache_codemods.rewriting.layout import Layout
@@ -135,7 +135,7 @@ class Bringing:
         return self._brought(name, origin, site, moves=False)
 
 
-class _Renamer(cst.CSTTransformer):
+class _Renamer(ValueNames):
     def __init__(self, bringing: Bringing, origin: FileWork, site: FileWork) -> None:
         super().__init__()
         self._bringing = bringing
@@ -145,22 +145,6 @@ class _Renamer(cst.CSTTransformer):
     def leave_Name(self, original_node: cst.Name, updated_node: cst.Name) -> cst.BaseExpression:  # noqa: N802 - LibCST
         del updated_node
         return self._bringing.bring(original_node.value, self._origin, self._site)
-
-    def visit_Attribute(self, node: cst.Attribute) -> bool:  # noqa: N802 - LibCST
-        del node
-        return False
-
-    def leave_Attribute(  # noqa: N802 - LibCST
-        self, original_node: cst.Attribute, updated_node: cst.Attribute
-    ) -> cst.BaseExpression:
-        return updated_node.with_changes(value=original_node.value.visit(self))
-
-    def visit_Arg(self, node: cst.Arg) -> bool:  # noqa: N802 - LibCST
-        del node
-        return False
-
-    def leave_Arg(self, original_node: cst.Arg, updated_node: cst.Arg) -> cst.Arg:  # noqa: N802 - LibCST
-        return updated_node.with_changes(value=original_node.value.visit(self))
 
 
 def is_factory(uses: Uses, name: str) -> bool:

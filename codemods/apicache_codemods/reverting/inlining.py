@@ -102,7 +102,31 @@ def substituted(
     return changed
 
 
-class _Substitution(cst.CSTTransformer):
+class ValueNames(cst.CSTTransformer):
+    """Goes through the names that stand for values: those of attributes and of keyword arguments do not."""
+
+    def visit_Attribute(self, node: cst.Attribute) -> bool:  # noqa: N802 - LibCST
+        """Does not go on into it by itself."""
+        del node
+        return False
+
+    def leave_Attribute(  # noqa: N802 - LibCST
+        self, original_node: cst.Attribute, updated_node: cst.Attribute
+    ) -> cst.BaseExpression:
+        """Goes through what the attribute is of."""
+        return updated_node.with_changes(value=original_node.value.visit(self))
+
+    def visit_Arg(self, node: cst.Arg) -> bool:  # noqa: N802 - LibCST
+        """Does not go on into it by itself."""
+        del node
+        return False
+
+    def leave_Arg(self, original_node: cst.Arg, updated_node: cst.Arg) -> cst.Arg:  # noqa: N802 - LibCST
+        """Goes through the argument's value alone."""
+        return updated_node.with_changes(value=original_node.value.visit(self))
+
+
+class _Substitution(ValueNames):
     def __init__(
         self,
         given: Mapping[str, cst.BaseExpression],
@@ -142,19 +166,6 @@ class _Substitution(cst.CSTTransformer):
         function = original_node.func
         is_factory = isinstance(function, cst.Name) and function.value in self._factories
         return updated_node.func if is_factory else updated_node
-
-    def visit_Attribute(self, node: cst.Attribute) -> bool:  # noqa: N802 - LibCST
-        del node
-        return False
-
-    def leave_Attribute(  # noqa: N802 - LibCST
-        self, original_node: cst.Attribute, updated_node: cst.Attribute
-    ) -> cst.BaseExpression:
-        return updated_node.with_changes(value=original_node.value.visit(self))
-
-    def visit_Arg(self, node: cst.Arg) -> bool:  # noqa: N802 - LibCST
-        del node
-        return False
 
     def leave_Arg(self, original_node: cst.Arg, updated_node: cst.Arg) -> cst.Arg:  # noqa: N802 - LibCST
         value = original_node.value

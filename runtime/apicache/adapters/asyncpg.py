@@ -21,7 +21,7 @@ from asyncpg.protocol import protocol
 
 from apicache import identity
 from apicache.adapter import Identified, Snapshot
-from apicache.errors import UnidentifiableError, UnstorableError
+from apicache.errors import UnidentifiableError
 from apicache.sql import labels
 from apicache.sql.asyncpg_records import OWN_UUID, change_on, own_value, plain_value, records_of, stored_records
 from apicache.sql.db_api import (
@@ -210,13 +210,3 @@ def replay(data: Any, _context: Any) -> Any:
         return own_value(rows_of(data)[0][0])
     records = records_of(data)
     return records[0] if data["kind"] == "row" else records
-
-
-def not_modified(_response: Any) -> bool:
-    """Never: a database does not say so."""
-    return False
-
-
-def renewed(_data: Any, _response: Any) -> Snapshot:
-    """Raises UnstorableError."""
-    raise UnstorableError("a database does not say that rows still hold")

@@ -269,13 +269,3 @@ class _StoredConnection:
 
     async def fetchrow(self, _sql: str, *_values: Any) -> Any:
         return await self.fetchone()
-
-
-def not_modified(_response: Any) -> bool:
-    """Never: a database does not say so."""
-    return False
-
-
-def renewed(_data: Any, _response: Any) -> Snapshot:
-    """Raises UnstorableError."""
-    raise UnstorableError("a database does not say that rows still hold")

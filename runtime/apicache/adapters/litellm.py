@@ -285,5 +285,3 @@ def _is_storable(header: str) -> bool:
 
 
 replay = _models.replay
-not_modified = _models.not_modified
-renewed = _models.renewed

@@ -237,13 +237,3 @@ def replay(data: Any, context: tuple[Any, bool]) -> Any:
     cursor._results = [_StoredResult(data)]  # noqa: SLF001
     cursor._select_current_result(0)  # noqa: SLF001
     return cursor
-
-
-def not_modified(_response: Any) -> bool:
-    """Never: a database does not say so."""
-    return False
-
-
-def renewed(_data: Any, _response: Any) -> Snapshot:
-    """Raises UnstorableError."""
-    raise UnstorableError("a database does not say that rows still hold")

@@ -16,7 +16,7 @@ from pymysql.connections import Connection
 from pymysql.constants import SERVER_STATUS
 
 from apicache.adapter import Identified, Snapshot
-from apicache.errors import UnidentifiableError, UnstorableError
+from apicache.errors import UnidentifiableError
 from apicache.sql import labels
 from apicache.sql.cursors import fetch, fetched
 from apicache.sql.db_api import check_unread, check_values, copied, place_of, private, refused, texts_in
@@ -122,13 +122,3 @@ def snapshot(response: Any) -> Snapshot | None:
 def replay(data: Any, _context: Any) -> Any:
     """What was stored: rows are plain values."""
     return data
-
-
-def not_modified(_response: Any) -> bool:
-    """Never: a database does not say so."""
-    return False
-
-
-def renewed(_data: Any, _response: Any) -> Snapshot:
-    """Raises UnstorableError."""
-    raise UnstorableError("a database does not say that rows still hold")

@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session
 
 from apicache.adapter import Identified, Snapshot
 from apicache.credentials import is_credential
-from apicache.errors import UnidentifiableError, UnstorableError
+from apicache.errors import UnidentifiableError
 from apicache.sql import labels, sqlalchemy_engines, sqlalchemy_pools
 from apicache.sql.db_api import BY_FUNCTION, check_unread, check_values, copied, file_of, place_of, texts_in
 from apicache.sql.postgresql_sessions import NO_LOGIN, UNSEEN, change_of, is_unqualified, reported_by
@@ -380,13 +380,3 @@ def snapshot(response: Any) -> Snapshot | None:
 def replay(data: Any, context: Asked) -> Any:
     """A new result at its first row, as SQLAlchemy makes it for the caller's own call."""
     return made(data, context)
-
-
-def not_modified(_response: Any) -> bool:
-    """Never: a database does not say so."""
-    return False
-
-
-def renewed(_data: Any, _response: Any) -> Snapshot:
-    """Raises UnstorableError."""
-    raise UnstorableError("a database does not say that rows still hold")

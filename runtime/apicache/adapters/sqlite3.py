@@ -159,13 +159,3 @@ def _fill(cursor: sqlite3.Cursor, columns: list[str], rows: list[list[Any]]) -> 
 
 def _quoted(name: str) -> str:
     return name.replace('"', '""')
-
-
-def not_modified(_response: Any) -> bool:
-    """Never: a database does not say so."""
-    return False
-
-
-def renewed(_data: Any, _response: Any) -> Snapshot:
-    """Raises UnstorableError."""
-    raise UnstorableError("a database does not say that rows still hold")

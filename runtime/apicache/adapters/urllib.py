@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from apicache.adapter import Identified, Loaded, Snapshot
 from apicache.credentials import jar_cookies, split_headers, storable_url, url_carries_credential
-from apicache.errors import UnidentifiableError, UnstorableError
+from apicache.errors import UnidentifiableError
 from apicache.http import client_responses as http_client_responses
 from apicache.http.semantics import (
     NOT_MODIFIED,
@@ -227,11 +227,3 @@ def snapshot(response: Any) -> Snapshot | None:  # noqa: ARG001 - the adapter's 
 def replay(data: Any, context: str | None) -> http.client.HTTPResponse:
     """A new response."""
     return http_client_responses.replay(data, context)
-
-
-not_modified = http_client_responses.not_modified
-
-
-def renewed(data: Any, response: Any) -> Snapshot:  # noqa: ARG001 - the adapter's shape
-    """Nothing of this adapter's is stored; raises UnstorableError."""
-    raise UnstorableError(f"a {type(response).__name__}, which renews nothing")

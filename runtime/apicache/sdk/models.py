@@ -9,14 +9,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from apicache.adapter import Snapshot
-from apicache.errors import UnstorableError
 from apicache.records import RecordTypes
 
 _NOTHING: Final[frozenset[str]] = frozenset()
 
 
 class ModelStore:
-    """The `snapshot`, `replay`, `not_modified` and `renewed` of an adapter whose answers are pydantic models."""
+    """The `snapshot` and `replay` of an adapter whose answers are pydantic models."""
 
     def __init__(
         self,
@@ -71,14 +70,6 @@ class ModelStore:
         own.update({name: decode(fields[name]) for name in data["order"]})
         own.update(rest)
         return shell
-
-    def not_modified(self, response: Any) -> bool:  # noqa: ARG002 - the adapter's shape
-        """Never: the calls are POSTs, which have no validators."""
-        return False
-
-    def renewed(self, data: Any, response: Any) -> Snapshot:  # noqa: ARG002 - the adapter's shape
-        """Nothing renews a model; raises UnstorableError."""
-        raise UnstorableError(f"a {type(response).__name__}, which renews nothing")
 
 
 def _shell(kind: Any, model: Any, rest: dict[str, Any]) -> Any:

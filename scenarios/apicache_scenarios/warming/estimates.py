@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from apicache import UnifiedAPICache
+from apicache.chain.parameters import DEFAULT_MAX_TOKENS
 from apicache.chain.prices import PriceTable
 from apicache.provider import Tokens
 from apicache.usage.log import UsageLog
@@ -14,8 +15,6 @@ from apicache.usage.report import report
 from apicache_scenarios.format.model import Case
 
 _OUTPUT_BOUNDS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-_OUTPUT_TOKENS: Final = 4096
-"""Tokens of an answer whose call names no bound: what the built-in operations ask Anthropic for by default."""
 _EVER: Final = 10 * 365 * 86_400.0
 
 
@@ -30,8 +29,8 @@ class Estimates:
     """Estimates for the calls of one cache; `usage` is the usage log, if there is one.
 
     A call's ceiling is its policy's `cost` where that is a number, else the price of its `model` for as many tokens as
-    its texts have bytes (a token has one at least) and its bound on the answer allows; else what its operation's calls
-    have cost on average.
+    its texts have bytes (a token has one at least) and its bound on the answer allows (without one: what the built-in
+    operations ask Anthropic for by default); else what its operation's calls have cost on average.
     """
 
     def __init__(self, cache: UnifiedAPICache, usage: Path | None = None) -> None:
@@ -60,7 +59,7 @@ class Estimates:
         price = self._prices.price_of(model) if isinstance(model, str) else None
         if price is None:
             return None
-        bound = next((given[name] for name in _OUTPUT_BOUNDS if isinstance(given.get(name), int)), _OUTPUT_TOKENS)
+        bound = next((given[name] for name in _OUTPUT_BOUNDS if isinstance(given.get(name), int)), DEFAULT_MAX_TOKENS)
         output = bound if price.output else 0
         return price.of(Tokens(input=_bytes_in(case.params), output=output))
 
